@@ -1,0 +1,68 @@
+# The two commands a newcomer needs: `make demo` and `make test`. Everything else is for people who work here.
+PYTHON ?= python3
+VENV   ?= .venv
+BIN    := $(VENV)/bin
+STAMPS := $(VENV)/.stamps
+
+export DBT_SEND_ANONYMOUS_USAGE_STATS = false
+export DAGSTER_DISABLE_TELEMETRY = 1
+
+.PHONY: demo test lint dev bench soak clean lock help
+
+help:            ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
+
+demo: $(STAMPS)/runtime   ## install, then landing -> release on the synthetic sample city
+	$(BIN)/eduplan demo
+
+test: lint                ## install, lint, and run every test
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+
+lint: $(STAMPS)/dev       ## ruff, mypy, import rules, dbt parse, sqlfluff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(BIN)/dbt --no-version-check parse --quiet --project-dir dbt_project --profiles-dir dbt_project
+	cd dbt_project && ../$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar models macros tests
+
+dev: $(STAMPS)/runtime    ## the Dagster UI and daemon on 127.0.0.1
+	$(BIN)/eduplan dev
+
+bench: $(STAMPS)/dev      ## ratios against a bare engine, one table (never part of `make test`)
+	$(BIN)/python benchmarks/run.py
+
+soak: $(STAMPS)/dev       ## long trials: kills by the dozen
+	EDUPLAN_SOAK=1 $(BIN)/python -m pytest -q -m soak
+
+clean:           ## remove what can be made again (never var/: that is state)
+	rm -rf $(VENV) build dist *.egg-info dbt_project/target dbt_project/logs logs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(STAMPS)/venv: requirements-bootstrap.lock
+	@$(PYTHON) -c 'import sys; sys.exit(0 if (3, 11) <= sys.version_info[:2] < (3, 14) else "eduplan needs Python 3.11, 3.12 or 3.13; try: make PYTHON=python3.12 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-bootstrap.lock
+	@mkdir -p $(STAMPS) && touch $@
+
+# uv installs the hashed lock in seconds; where it cannot reach an index that pip is configured for, pip does the same work.
+define install
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) \
+	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
+endef
+
+$(STAMPS)/runtime: $(STAMPS)/venv requirements.lock pyproject.toml
+	$(call install,requirements.lock)
+	@touch $@
+
+$(STAMPS)/dev: $(STAMPS)/runtime requirements-dev.lock
+	$(call install,requirements-dev.lock)
+	@touch $@
+
+lock:            ## resolve the locks anew (hashes, no index lines)
+	for pair in "requirements-bootstrap.in requirements-bootstrap.lock" "pyproject.toml requirements.lock" "pyproject.toml requirements-dev.lock --extra dev -c requirements.lock"; do \
+	  set -- $$pair; in=$$1; out=$$2; shift 2; \
+	  UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	    --no-emit-index-url --no-strip-extras $$in "$$@" -o $$out || exit 1; \
+	done
