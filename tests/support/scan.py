@@ -1,0 +1,109 @@
+"""Reads every value below a home - tables, pages, logs, ledger rows - and looks for persons in them."""
+
+from __future__ import annotations
+
+import sqlite3
+import zipfile
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import duckdb
+import pyarrow.parquet as pq
+from python_calamine import CalamineWorkbook
+
+LEFT_OUT = ("archive", "inbox", "sample", "sources")
+
+
+def values_below(home: Path) -> Iterator[tuple[str, str]]:
+    """(where, text) for everything readable below `home` except what was handed in; values, not compressed bytes."""
+    for path in sorted(p for p in home.rglob("*") if p.is_file() and not p.is_symlink()):
+        if path.relative_to(home).parts[0] not in LEFT_OUT:
+            for text in _values(path):
+                yield str(path.relative_to(home)), text
+
+
+def _values(path: Path) -> Iterator[str]:
+    with path.open("rb") as stream:
+        head = stream.read(16)
+    if head.startswith(b"PAR1"):
+        yield from _arrow_texts(pq.read_table(path).columns)
+    elif head.startswith(b"SQLite format 3"):
+        yield from _sqlite_texts(path)
+    elif path.suffix == ".duckdb":
+        yield from _duckdb_texts(path)
+    elif head.startswith(b"PK"):
+        yield from _workbook_texts(path)
+    else:
+        yield path.read_bytes().decode("utf8", errors="replace")
+    yield path.name
+
+
+def _arrow_texts(columns: Iterable[object]) -> Iterator[str]:
+    for column in columns:
+        for value in column.unique().to_pylist():  # type: ignore[attr-defined]
+            if isinstance(value, str):
+                yield value
+
+
+def _sqlite_texts(path: Path) -> Iterator[str]:
+    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+        names = [row[0] for row in connection.execute("select name from sqlite_master where type = 'table'")]
+        for name in names:
+            for row in connection.execute(f'select * from "{name}"'):
+                yield from (_as_text(value) for value in row if isinstance(value, str | bytes))
+
+
+def _as_text(value: str | bytes) -> str:
+    return value if isinstance(value, str) else value.decode("utf8", errors="replace")
+
+
+def _duckdb_texts(path: Path) -> Iterator[str]:
+    with duckdb.connect(str(path), read_only=True) as connection:
+        columns = connection.execute(
+            "select table_schema, table_name, column_name from information_schema.columns where data_type like 'VARCHAR%'"
+        ).fetchall()
+        for schema, table, column in columns:
+            query = f'select distinct "{column}" from "{schema}"."{table}" where "{column}" is not null'
+            for row in connection.execute(query).fetchall():
+                yield from _flat(row[0])
+
+
+def _flat(value: object) -> Iterator[str]:
+    if isinstance(value, list):
+        for item in value:
+            yield from _flat(item)
+    else:
+        yield str(value)
+
+
+def _workbook_texts(path: Path) -> Iterator[str]:
+    with zipfile.ZipFile(path) as archive:
+        if "xl/workbook.xml" not in archive.namelist():
+            yield from archive.namelist()
+            return
+    book = CalamineWorkbook.from_path(str(path))
+    for name in book.sheet_names:
+        for row in book.get_sheet_by_name(name).to_python():
+            yield from (cell for cell in row if isinstance(cell, str))
+
+
+class Persons:
+    """Finds any of many persons' strings in a text, by sliding windows of their lengths."""
+
+    def __init__(self, wanted: Iterable[str]) -> None:
+        self._wanted = {text for text in wanted if text}
+        self._lengths = sorted({len(text) for text in self._wanted})
+
+    def found_in(self, text: str) -> set[str]:
+        """Those of the wanted strings that stand in `text`."""
+        if text in self._wanted:
+            return {text}
+        return {
+            window
+            for length in self._lengths
+            for window in {text[i : i + length] for i in range(len(text) - length + 1)}
+            if window in self._wanted
+        }
+
+    def __len__(self) -> int:
+        return len(self._wanted)

@@ -1,0 +1,103 @@
+"""Coverage of the plan: each statement has one method, the counts add up, and the page is the same every time."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from warehouse import plan_coverage, registry
+from warehouse.errors import UsageError
+from warehouse.paths import project_root
+from warehouse.plan_coverage import KINDS, METHODS, coverage, render
+
+PLAN = registry.of_plan(registry.load(), registry.DEFAULT_PLAN)
+COMPUTED = {"box1.preschool.enrolment", "box1.preschool.public_share", "box4.1.city_vet_schools"}
+OFFICIAL = {"box1.compulsory.retention", "box1.preschool.enrolment"}
+
+
+def methods(computed: set[str], official: set[str]) -> dict[str, str]:
+    return {statement.id: how for statement, how in coverage(PLAN, computed, official).rows}
+
+
+def test_each_method_is_given_for_its_reason() -> None:
+    how = methods(COMPUTED, OFFICIAL)
+    assert how["box1.preschool.enrolment"] == "computed"  # computed wins over official
+    assert how["box1.compulsory.retention"] == "official"
+    assert how["box4.1.city_vet_schools"] == "counted_from_register"
+    assert how["box3.3.large_class"] == "pending"
+    assert how["y2035.modernisation"] == "no_source"
+
+
+def test_a_repeated_statement_follows_the_one_it_repeats() -> None:
+    how = methods(COMPUTED, OFFICIAL)
+    assert how["box3.1.public_share"] == "computed"
+    assert how["base.quality.compulsory_retention"] == "official"
+
+
+def test_counts_add_up_by_kind_and_method() -> None:
+    table = coverage(PLAN, COMPUTED, OFFICIAL)
+    assert table.count() == len(PLAN) == 234
+    assert sum(table.count(kind, method) for kind in KINDS for method in METHODS) == 234
+    assert table.measurable == sum(1 for s in PLAN if s.data_source) >= 150
+    assert table.counted_once == 234 - sum(1 for s in PLAN if s.duplicate_of)
+    assert table.count("headline_indicator", "no_source") == 0
+
+
+def test_nothing_computed_means_all_pending() -> None:
+    table = coverage(PLAN, frozenset(), frozenset())
+    assert table.count(method="computed") == table.count(method="counted_from_register") == 0
+    assert table.count(method="pending") == table.measurable
+
+
+def test_contradictions_are_refused() -> None:
+    with pytest.raises(UsageError, match=r"没有这些条目：box0\.x"):
+        coverage(PLAN, {"box0.x"}, set())
+    with pytest.raises(UsageError, match=r"没有数据源：y2035\.modernisation"):
+        coverage(PLAN, set(), {"y2035.modernisation"})
+
+
+def test_page_is_deterministic_and_lists_what_is_missing() -> None:
+    page = render(coverage(PLAN, COMPUTED, OFFICIAL))
+    assert page == render(coverage(PLAN, frozenset(COMPUTED), frozenset(OFFICIAL)))
+    table = coverage(PLAN, COMPUTED, OFFICIAL)
+    line = next(line for line in page.splitlines() if line.startswith("| 合计"))
+    assert [int(cell) for cell in line.strip("| ").split(" | ")[1:]] == [
+        *(table.count(method=method) for method in METHODS),
+        234,
+    ]
+    for statement in table.without_source():
+        assert f"| `{statement.id}` |" in page
+        assert statement.missing_record_zh in page
+    assert page.endswith("|\n")
+
+
+def test_cells_cannot_break_the_table() -> None:
+    odd = PLAN[0].model_copy(update={"data_source": (), "missing_record_zh": "甲|乙\t丙", "duplicate_of": ""})
+    page = render(coverage([odd], set(), set()))
+    assert "甲\\|乙 丙" in page
+    assert "无。" in page
+
+
+def test_labels_cover_every_kind_and_method() -> None:
+    assert set(plan_coverage.KIND_ZH) == set(KINDS)
+    assert set(plan_coverage.METHOD_ZH) == set(METHODS)
+
+
+def test_page_does_not_depend_on_hash_order() -> None:
+    code = (
+        "from warehouse import registry; from warehouse.plan_coverage import coverage, render;"
+        f"print(render(coverage(registry.load(), {COMPUTED!r}, {OFFICIAL!r})))"
+    )
+    pages = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": seed, "PYTHONIOENCODING": "utf-8", "PYTHONPATH": str(project_root())},
+            capture_output=True,
+            check=True,
+            timeout=60,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(pages) == 1
