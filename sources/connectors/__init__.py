@@ -1,0 +1,1 @@
+"""Connectors: they notice that something arrived and fetch its bytes, nothing else."""

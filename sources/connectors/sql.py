@@ -1,0 +1,179 @@
+"""The finance database: rows per area and year, read when their watermark moved, as canonical CSV.
+
+What belongs here: the watermark query and the streaming snapshot. What does not: the meaning of a line (the contract
+and the parser know it). The address may hold a password: it appears in no message and no log.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import datetime
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any, Final
+from urllib.parse import quote
+
+import sqlalchemy as sa
+from sqlalchemy.engine import URL
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+
+from sources.connectors.arrival import Arrival
+from warehouse.archive import Snapshot, store_stream
+from warehouse.clock import SHANGHAI
+from warehouse.errors import Fault
+from warehouse.ledger_tables import with_driver
+from warehouse.paths import Home
+
+CONNECTOR: Final = "sql"
+FEED: Final = "education_finance"
+TABLE: Final = "education_finance_line"
+AREA, YEAR, STAMP, FIRST_AMOUNT = "地区代码", "年度", "updated_at", "金额1"
+COLUMNS: Final = (
+    YEAR,
+    "单位代码",
+    "单位名称",
+    "学校标识码",
+    AREA,
+    "学校类别代码",
+    "表号",
+    "行次",
+    "项目",
+    *(f"金额{n}" for n in range(1, 9)),
+    STAMP,
+)
+_SORT: Final = ("单位代码", "表号", "行次")
+_BATCH: Final = 20_000
+_AREA_AT, _YEAR_AT = COLUMNS.index(AREA), COLUMNS.index(YEAR)
+
+Row = Sequence[Any]
+
+
+def list_arrivals(url: str, seen: Collection[tuple[str, str]]) -> list[Arrival]:
+    """Groups (area, year) whose watermark is not in `seen`, sorted by name. One aggregate query. Raises Fault.
+
+    Rows that name no area or no year belong to no group; they come back as one arrival with a problem.
+    """
+    area: sa.ColumnElement[Any] = sa.column(AREA)
+    year: sa.ColumnElement[Any] = sa.column(YEAR)
+    marks: tuple[sa.ColumnElement[Any], ...] = (
+        sa.func.max(sa.column(STAMP)),
+        sa.func.count(),
+        sa.func.sum(sa.column(FIRST_AMOUNT)),
+    )
+    query = sa.select(area, year, *marks).select_from(sa.table(TABLE)).group_by(area, year)
+    with _connected(url) as connection:
+        _check_columns(connection)
+        found = [_arrival(*row) for row in connection.execute(query)]
+    return sorted(
+        (arrival for arrival in found if (arrival.source, arrival.version) not in seen),
+        key=lambda arrival: arrival.source,
+    )
+
+
+def _arrival(area: Any, year: Any, *mark: Any) -> Arrival:
+    source = f"{TABLE}/{area}/{year}"
+    version = "|".join(str(part) for part in mark)
+    if area is None or year is None:
+        rows = mark[1]
+        problem = f"财务数据库中有 {rows} 行没有地区代码或年度，未收取；请财务部门补全后自动重收。"
+        return Arrival(CONNECTOR, source, version, FEED, problem=problem)
+    return Arrival(CONNECTOR, source, version, FEED, file_name=f"{TABLE}_{area}_{year}.csv", group=(area, year))
+
+
+def fetch(home: Home, url: str, arrivals: Collection[Arrival]) -> Iterator[tuple[Arrival, Snapshot]]:
+    """Snapshot the groups of these arrivals in one sorted pass over the table, in constant memory.
+
+    Bytes are canonical: the columns of COLUMNS, UTF-8, LF, sorted by unit, form and line in binary order. A group that
+    vanished since it was listed yields nothing. Raises Fault, OSError.
+    """
+    wanted = {arrival.group: arrival for arrival in arrivals if arrival.group is not None}
+    if not wanted:
+        return
+    with _connected(url) as connection:
+        query = _rows_query(_check_columns(connection), list(wanted), connection.dialect.name)
+        streaming = connection.execution_options(stream_results=True, yield_per=_BATCH)
+        rows = (row for batch in streaming.execute(query).partitions(_BATCH) for row in _plain_stamps(batch))
+        for group, lines in groupby(rows, key=lambda row: (row[_AREA_AT], row[_YEAR_AT])):
+            yield wanted[group], store_stream(home, _csv_chunks(lines))
+
+
+def _rows_query(text_columns: Collection[str], groups: list[tuple[Any, Any]], dialect: str) -> sa.Select[Any]:
+    query = sa.select(*(sa.column(name) for name in COLUMNS)).select_from(sa.table(TABLE))
+    rest = [name for name in COLUMNS if name not in (AREA, YEAR, *_SORT)]
+    order = [_binary(name, text_columns, dialect) for name in (AREA, YEAR, *_SORT, *rest)]
+    return query.where(sa.tuple_(sa.column(AREA), sa.column(YEAR)).in_(groups)).order_by(*order)
+
+
+def _binary(name: str, text_columns: Collection[str], dialect: str) -> sa.ColumnElement[Any]:
+    """Sort by code point on every engine: PostgreSQL follows its locale unless told otherwise."""
+    column: sa.ColumnElement[Any] = sa.column(name)
+    return sa.collate(column, "C") if dialect == "postgresql" and name in text_columns else column
+
+
+def _plain_stamps(batch: Sequence[Row]) -> Iterable[Row]:
+    """Time stamps with a zone become Shanghai wall time, as the contract has them; others pass unchanged."""
+    last = batch[0][-1]
+    if not (isinstance(last, datetime) and last.tzinfo is not None):
+        return batch
+    return [(*row[:-1], row[-1].astimezone(SHANGHAI).replace(tzinfo=None)) for row in batch]
+
+
+def _csv_chunks(rows: Iterable[Row]) -> Iterator[bytes]:
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    remaining = iter(rows)
+    while lines := list(islice(remaining, _BATCH)):
+        writer.writerows(lines)
+        yield buffer.getvalue().encode("utf-8")
+        buffer.seek(0)
+        buffer.truncate()
+
+
+def _check_columns(connection: sa.Connection) -> set[str]:
+    """Names of the text columns. Raises Fault when the table or a column is missing."""
+    inspector = sa.inspect(connection)
+    if not inspector.has_table(TABLE):
+        raise Fault(f"财务数据库中没有表 {TABLE}。", "请财务部门确认数据库地址与权限。")
+    columns = {column["name"]: column["type"] for column in inspector.get_columns(TABLE)}
+    missing = [name for name in COLUMNS if name not in columns]
+    if missing:
+        raise Fault(
+            f"财务数据库的表 {TABLE} 缺少列：{'、'.join(missing)}。", "请财务部门恢复这些列，或先修订数据契约。"
+        )
+    return {name for name, kind in columns.items() if isinstance(kind, sa.types.String)}
+
+
+@contextmanager
+def _connected(url: str) -> Iterator[sa.Connection]:
+    engine = _open(url)
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except DBAPIError as error:
+        kind = type(error.orig).__name__
+        # The driver's text may name host and user; the kind of error is enough here.
+        raise Fault(f"财务数据库读取失败（{kind}）。", "请检查网络、数据库服务与账号权限；恢复后会自动重收。") from None
+    finally:
+        engine.dispose()
+
+
+def _open(url: str) -> sa.Engine:
+    try:
+        address = with_driver(url)
+        if address.get_backend_name() == "sqlite":
+            address = _read_only(address)
+        return sa.create_engine(address, hide_parameters=True)
+    except (ArgumentError, NoSuchModuleError):
+        raise Fault("财务数据库地址写法不对。", "请检查环境变量 EDUPLAN_FINANCE_URL（SQLAlchemy URL）。") from None
+
+
+def _read_only(address: URL) -> URL:
+    """The same file, never created and never written."""
+    path = Path(address.database or "").absolute()
+    if not path.is_file():
+        raise Fault(f"财务数据库文件不存在：{path}", "请检查环境变量 EDUPLAN_FINANCE_URL。")
+    return address.set(database=f"file:{quote(str(path))}", query={"mode": "ro", "uri": "true"})

@@ -1,0 +1,358 @@
+"""Intake: from something that arrived to records, quarantine, receipt and one entry in the ledger.
+
+What belongs here: the order of steps and what a crash between any two of them leaves (nothing that counts). What does
+not: fetching (`sources.connectors`), reading a format (`sources.parsers`), wording a receipt (`sources.receipts`).
+
+The ledger's entry is the last step and the only one that counts: files written before it are written again by a rerun.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+from sources import contract
+from sources.connectors import folder, sql
+from sources.connectors.arrival import Arrival
+from sources.findings import Finding
+from sources.pseudonym import load_or_create_key
+from sources.reading import Job, Outcome, ParseFunction, Readers
+from sources.reading_store import place_quarantine, place_tables
+from sources.receipts import write_receipt
+from warehouse import archive
+from warehouse.archive import Snapshot, snapshot_path, store_file
+from warehouse.clock import now
+from warehouse.errors import EduplanError
+from warehouse.files import canonical_json, sha256_bytes, sha256_file, unique_suffix
+from warehouse.ledger import DUPLICATE, ArrivalEvent, Ledger
+from warehouse.lock import exclusive
+from warehouse.paths import Home, package_root, project_root
+from warehouse.records import DeliveryRow
+
+__all__ = ["Arrival", "IntakeReport", "contract_versions", "delivery_id", "scan", "take_in"]
+
+INTAKE_LOCK: Final = "intake"
+REREAD: Final = "archive"
+SHIPPED: Final = "project"
+SHIPPED_FEED: Final = "official_figures"
+WORK: Final = ".work-"
+
+# (done, total, what is being done)
+Progress = Callable[[int, int, str], None]
+
+# Code that decides what a record says; a change of it reads every delivery again under a new version.
+_NOT_READING: Final = {"__init__.py", "intake.py", "receipts.py", "reading_store.py"}
+_CODE_LISTS: Final = ("code_*.csv", "area*.csv")
+
+
+@dataclass
+class IntakeReport:
+    """What one intake did: new deliveries in order, arrivals that brought nothing new, and what could not be read."""
+
+    deliveries: list[DeliveryRow] = field(default_factory=list)
+    duplicates: int = 0
+    problems: list[str] = field(default_factory=list)
+
+    def count(self, status: str) -> int:
+        """Number of new deliveries with this status."""
+        return sum(row.status == status for row in self.deliveries)
+
+    def to_dict(self) -> dict[str, Any]:
+        """For machines: counts, ids and problems."""
+        return {
+            "accepted": self.count("accepted"),
+            "partly": self.count("partly"),
+            "refused": self.count("refused"),
+            "duplicates": self.duplicates,
+            "deliveries": [row.delivery_id for row in self.deliveries],
+            "problems": list(self.problems),
+        }
+
+
+@dataclass(frozen=True)
+class _Taken:
+    """An arrival whose bytes are archived."""
+
+    arrival: Arrival
+    snapshot: Snapshot
+    delivery_id: str
+    version: str
+    at: datetime
+
+
+def delivery_id(feed: str, sha256: str) -> str:
+    """'d' and 16 hex digits: the same bytes for the same feed are one delivery."""
+    return "d" + sha256_bytes(f"{feed}\n{sha256}".encode())[:16]
+
+
+def contract_versions() -> dict[str, str]:
+    """feed -> version under which deliveries are read now: the contract's own version and a digest of what reads it.
+
+    This is what `Ledger.active_set` wants: records read by other code or under another contract do not count.
+    """
+    return {feed: f"{contract.load(feed).version}+{_reading_digest(feed)[:12]}" for feed in contract.feeds()}
+
+
+@cache
+def _reading_digest(feed: str) -> str:
+    root = package_root() / "sources"
+    found = [root / "feeds" / f"{feed}.odcs.yaml"]
+    found += sorted(path for path in root.glob("*.py") if path.name not in _NOT_READING)
+    found += sorted((root / "parsers").rglob("*.py"))
+    seeds = project_root() / "dbt_project" / "seeds"
+    found += sorted(path for pattern in _CODE_LISTS for path in seeds.glob(pattern))
+    return sha256_bytes(canonical_json([[path.name, sha256_file(path)] for path in found]))
+
+
+# -- scan -------------------------------------------------------------------------------------------------------------
+
+
+def scan(home: Home, ledger: Ledger, *, settle: float | None = None) -> list[Arrival]:
+    """What has arrived and is not in the ledger: files, finance rows, the shipped official figures, and deliveries to
+    be read again because contract or parsers changed. A source that cannot be looked at comes back as an arrival with
+    a problem; the others are not held up. `settle` overrides how long a file must have rested (seconds)."""
+    feeds = contract.feeds()
+    found = _shipped(ledger) if SHIPPED_FEED in feeds else []
+    found += folder.list_arrivals(home.inbox, feeds, ledger.seen(folder.CONNECTOR), settle=settle)
+    found += [
+        Arrival(
+            folder.CONNECTOR, name, "", "", problem=f"收件箱中的“{name}”不属于任何报送类别，未收取；请移到对应目录。"
+        )
+        for name in folder.strays(home.inbox, feeds)
+    ]
+    return found + _from_database(home, ledger) + _to_read_again(home, ledger)
+
+
+def _shipped(ledger: Ledger) -> list[Arrival]:
+    path = package_root() / "sources" / "official" / "official_figures.csv"
+    if not path.is_file():
+        return []
+    arrival = Arrival(SHIPPED, "official/official_figures.csv", sha256_file(path), SHIPPED_FEED, path.name, path=path)
+    return [] if (arrival.source, arrival.version) in ledger.seen(SHIPPED) else [arrival]
+
+
+def _from_database(home: Home, ledger: Ledger) -> list[Arrival]:
+    url = home.finance_url
+    if url is None:
+        return []
+    try:
+        return sql.list_arrivals(url, ledger.seen(sql.CONNECTOR))
+    except EduplanError as error:
+        return [Arrival(sql.CONNECTOR, sql.TABLE, "", sql.FEED, problem=str(error))]
+
+
+def _to_read_again(home: Home, ledger: Ledger) -> list[Arrival]:
+    versions = contract_versions()
+    return [
+        Arrival(
+            REREAD,
+            row.delivery_id,
+            versions[row.feed],
+            row.feed,
+            row.file_name,
+            row.submitter,
+            path=snapshot_path(home, row.sha256),
+            received_at=row.received_at,
+        )
+        for row in ledger.unread(versions)
+    ]
+
+
+# -- take in ----------------------------------------------------------------------------------------------------------
+
+
+def take_in(
+    home: Home,
+    ledger: Ledger,
+    arrivals: Sequence[Arrival],
+    *,
+    progress: Progress | None = None,
+    parse: ParseFunction | None = None,
+    workers: int | None = None,
+) -> IntakeReport:
+    """Archive, read, store and record every arrival, in the order given; the same twice has one effect.
+
+    Killed anywhere, a rerun of `scan` and `take_in` converges: an arrival counts from its ledger entry on. A parser
+    that crashes refuses its delivery, never the run. Raises Refused when another intake is under way, Fault or OSError
+    when ledger or disk fail (nothing is half recorded then).
+    """
+    home.ensure()
+    with exclusive(home, INTAKE_LOCK):
+        _sweep(home)
+        work = home.records / f"{WORK}{unique_suffix()}"
+        work.mkdir()
+        try:
+            intake = _Intake(home, ledger, work=work, progress=progress or _silent, parse=parse, workers=workers)
+            return intake.run(arrivals)
+        finally:
+            shutil.rmtree(work, ignore_errors=True)
+
+
+def _silent(_done: int, _total: int, _what: str) -> None:
+    """No progress shown."""
+
+
+def _sweep(home: Home) -> None:
+    """Remove what a dead intake left; the lock says that no living one is at work."""
+    archive.sweep(home)
+    for leftover in home.records.glob(f"{WORK}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+
+
+class _Intake:
+    """One intake under its lock: archives ahead of the readers, records behind them, both in the order of arrival."""
+
+    def __init__(
+        self,
+        home: Home,
+        ledger: Ledger,
+        *,
+        work: Path,
+        progress: Progress,
+        parse: ParseFunction | None,
+        workers: int | None,
+    ) -> None:
+        self._home, self._ledger, self._work, self._progress = home, ledger, work, progress
+        self._versions = contract_versions()
+        self._titles = _titles()
+        self._key = load_or_create_key(home.key_file)
+        self._readers = Readers(parse, workers)
+        self._waiting: deque[tuple[_Taken, Job | None]] = deque()
+        self._started: set[tuple[str, str]] = set()
+        self._report = IntakeReport()
+        self._done = 0
+        self._total = 0
+
+    def run(self, arrivals: Sequence[Arrival]) -> IntakeReport:
+        self._total = len(arrivals)
+        with self._readers:
+            for taken in self._archived(arrivals):
+                self._waiting.append((taken, self._start(taken)))
+                while len(self._waiting) > self._readers.ahead:
+                    self._finish_oldest()
+            while self._waiting:
+                self._finish_oldest()
+        return self._report
+
+    def _archived(self, arrivals: Sequence[Arrival]) -> Iterator[_Taken]:
+        for arrival in arrivals:
+            if arrival.problem:
+                self._problem(arrival.problem)
+            elif arrival.path is not None:
+                yield from self._from_file(arrival, arrival.path)
+        yield from self._from_database([arrival for arrival in arrivals if arrival.group is not None])
+
+    def _from_file(self, arrival: Arrival, path: Path) -> Iterator[_Taken]:
+        if arrival.connector == REREAD and not archive.is_intact(self._home, path.name):
+            self._problem(f"存档原件 {path.name[:12]}…（{arrival.file_name}）缺失或被改动，无法重读。")
+            return
+        try:
+            yield self._taken(arrival, store_file(self._home, path))
+        except FileNotFoundError:
+            self._problem(f"文件“{arrival.file_name}”在收取前被移走。")
+        except EduplanError as error:
+            # Still being written; the next scan sees it again.
+            self._problem(str(error))
+
+    def _from_database(self, arrivals: Sequence[Arrival]) -> Iterator[_Taken]:
+        url = self._home.finance_url
+        if url is None or not arrivals:
+            return
+        try:
+            for arrival, snapshot in sql.fetch(self._home, url, arrivals):
+                yield self._taken(arrival, snapshot)
+        except EduplanError as error:
+            self._problem(str(error))
+
+    def _taken(self, arrival: Arrival, snapshot: Snapshot) -> _Taken:
+        identity = delivery_id(arrival.feed, snapshot.sha256)
+        return _Taken(arrival, snapshot, identity, self._versions[arrival.feed], arrival.received_at or now())
+
+    def _start(self, taken: _Taken) -> Job | None:
+        """Hand a delivery to the readers, unless it is known or already among those being read."""
+        identity = (taken.delivery_id, taken.version)
+        if identity in self._started or self._ledger.has_delivery(*identity):
+            return None
+        self._started.add(identity)
+        job = Job(
+            feed=taken.arrival.feed,
+            snapshot=taken.snapshot.path,
+            file_name=taken.arrival.file_name,
+            delivery_id=taken.delivery_id,
+            key=self._key,
+            out_dir=self._work / taken.delivery_id,
+        )
+        job.out_dir.mkdir()
+        self._readers.submit(job)
+        return job
+
+    def _finish_oldest(self) -> None:
+        taken, job = self._waiting.popleft()
+        if job is None:
+            self._report.duplicates += 1
+            self._ledger.record_event(self._event(taken, DUPLICATE))
+        else:
+            self._record(taken, self._readers.result(job))
+            shutil.rmtree(job.out_dir, ignore_errors=True)
+        self._step(taken.arrival.file_name)
+
+    def _record(self, taken: _Taken, outcome: Outcome) -> None:
+        tables = place_tables(self._home, taken.arrival.feed, taken.delivery_id, taken.version, outcome.tables)
+        row = self._row(taken, outcome, tables)
+        findings: Sequence[Finding] = outcome.findings
+        place_quarantine(self._home, taken.delivery_id, findings)
+        write_receipt(self._home, row, findings, feed_title_zh=self._titles.get(row.feed, row.feed))
+        self._ledger.record_delivery(row, size=taken.snapshot.size, event=self._event(taken, row.status))
+        self._report.deliveries.append(row)
+
+    def _row(self, taken: _Taken, outcome: Outcome, tables: Mapping[str, str]) -> DeliveryRow:
+        return DeliveryRow(
+            delivery_id=taken.delivery_id,
+            feed=taken.arrival.feed,
+            area_code=outcome.area_code,
+            period=outcome.period,
+            part=outcome.part,
+            sha256=taken.snapshot.sha256,
+            file_name=taken.arrival.file_name,
+            submitter=taken.arrival.submitter,
+            reported_on=outcome.reported_on,
+            received_at=taken.at,
+            status=outcome.status,
+            rows_in=outcome.rows_in,
+            rows_accepted=outcome.rows_accepted,
+            rows_quarantined=outcome.rows_quarantined,
+            contract_version=taken.version,
+            tables=dict(tables),
+        )
+
+    def _event(self, taken: _Taken, outcome: str) -> ArrivalEvent:
+        arrival = taken.arrival
+        return ArrivalEvent(
+            connector=arrival.connector,
+            source=arrival.source,
+            version=arrival.version,
+            feed=arrival.feed,
+            sha256=taken.snapshot.sha256,
+            delivery_id=taken.delivery_id,
+            outcome=outcome,
+            submitter=arrival.submitter,
+            at=now(),
+        )
+
+    def _problem(self, text: str) -> None:
+        self._report.problems.append(text)
+        self._step(text)
+
+    def _step(self, what: str) -> None:
+        self._done += 1
+        self._progress(self._done, self._total, what)
+
+
+def _titles() -> dict[str, str]:
+    return {feed: contract.load(feed).info.title_zh for feed in contract.feeds()}

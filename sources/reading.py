@@ -1,0 +1,286 @@
+"""Reading deliveries in worker processes: limits around a parser, and one shape for whatever comes out of it.
+
+What belongs here: running a parser where its crash, hunger or endless loop harms only its own delivery, and checking
+what it returns. What does not: parsing (`sources.parsers`), storing (`sources.reading_store`).
+"""
+
+from __future__ import annotations
+
+import errno
+import multiprocessing
+import os
+import resource
+import shutil
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import pyarrow.parquet as pq
+
+from sources.findings import Finding
+from warehouse.errors import Fault
+from warehouse.records import check_schema, feed_tables
+
+if TYPE_CHECKING:
+    from sources.parsers.result import ParseResult
+
+PARSER_FAULT: Final = "intake.parser_fault"
+NO_ROWS: Final = "intake.no_rows"
+NOTHING_ACCEPTED: Final = "intake.nothing_accepted"
+
+# A district's census list needs a fraction of this; a bomb needs more.
+_DEFAULT_MEMORY: Final = 4 << 30
+_DEFAULT_CPU_SECONDS: Final = 1800
+# The machine's trouble, not the file's: the delivery must be read again later and not be refused now.
+_SURROUNDINGS: Final = {
+    errno.ENOSPC,
+    errno.EDQUOT,
+    errno.EMFILE,
+    errno.ENFILE,
+    errno.EIO,
+    errno.EROFS,
+    errno.ENOMEM,
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One delivery to be read: its bytes, the name to show in messages, and the empty directory to write into."""
+
+    feed: str
+    snapshot: Path
+    file_name: str
+    delivery_id: str
+    key: bytes
+    out_dir: Path
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a delivery amounts to: status {accepted, partly, refused}, its key, row counts, Parquet files, findings."""
+
+    status: str
+    area_code: str
+    period: int
+    part: str
+    reported_on: date | None
+    rows_in: int
+    rows_accepted: int
+    rows_quarantined: int
+    tables: dict[str, Path]
+    findings: tuple[Finding, ...]
+
+
+ParseFunction = Callable[..., "ParseResult"]
+
+
+def worker_count() -> int:
+    """Parser processes at a time: EDUPLAN_WORKERS, default two or as many as there are processors."""
+    return max(1, int(os.environ.get("EDUPLAN_WORKERS") or min(2, os.cpu_count() or 1)))
+
+
+class Readers:
+    """A pool of parser processes. Results are fetched in whatever order the caller wants; use as a context manager."""
+
+    def __init__(self, parse: ParseFunction | None = None, workers: int | None = None) -> None:
+        self._parse = parse
+        self._workers = workers or worker_count()
+        self._pool: ProcessPoolExecutor | None = None
+        self._futures: dict[Path, Future[Outcome]] = {}
+
+    def __enter__(self) -> Readers:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    @property
+    def ahead(self) -> int:
+        """How many deliveries may wait for their result: enough to keep every worker busy, few enough to stay small."""
+        return self._workers * 2
+
+    def submit(self, job: Job) -> None:
+        """Start reading a delivery."""
+        try:
+            self._futures[job.out_dir] = self._submit_to_pool(job)
+        except BrokenProcessPool:
+            # An earlier delivery killed the pool; its own result will say so.
+            self._close()
+            self._futures[job.out_dir] = self._submit_to_pool(job)
+
+    def result(self, job: Job) -> Outcome:
+        """Wait for a delivery. Raises Fault when the machine, not the file, failed (disk full, no descriptors)."""
+        error = self._futures[job.out_dir].exception()
+        if isinstance(error, BrokenProcessPool):
+            # Some delivery killed its process and took the pool with it. Alone, each shows whether it was the one.
+            self._close()
+            self._futures[job.out_dir] = self._alone(job)
+            error = self._futures[job.out_dir].exception()
+        future = self._futures.pop(job.out_dir)
+        return future.result() if error is None else _refusal_for(job, error)
+
+    def _submit_to_pool(self, job: Job) -> Future[Outcome]:
+        if self._pool is None:
+            self._pool = _new_pool(self._workers)
+        return self._pool.submit(read_delivery, job, self._parse)
+
+    def _alone(self, job: Job) -> Future[Outcome]:
+        shutil.rmtree(job.out_dir, ignore_errors=True)
+        job.out_dir.mkdir()
+        with _new_pool(1) as pool:
+            return pool.submit(read_delivery, job, self._parse)
+
+    def _close(self) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=True, cancel_futures=False)
+            self._pool = None
+
+
+def _new_pool(workers: int) -> ProcessPoolExecutor:
+    # Never fork: the caller may be a daemon with threads and open databases.
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["sources.reading", "sources.parsers"])
+    return ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_worker)
+
+
+def _prepare_worker() -> None:
+    _limit_memory()
+    threading.Thread(target=_die_with_parent, daemon=True).start()
+
+
+def _die_with_parent() -> None:
+    """Killed, an intake cannot end its workers, and they would wait for work for ever: they watch it and follow."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
+
+
+def _limit_memory() -> None:
+    """A bomb ends as MemoryError in its own worker and not as the machine's last breath."""
+    limit = int(os.environ.get("EDUPLAN_PARSE_MEMORY") or _DEFAULT_MEMORY)
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    resource.setrlimit(resource.RLIMIT_DATA, (limit if hard == resource.RLIM_INFINITY else min(limit, hard), hard))
+
+
+def _limit_time() -> None:
+    """An endless loop is killed by the kernel; the limit counts from here, whatever this worker read before."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    allowed = int(os.environ.get("EDUPLAN_PARSE_CPU_SECONDS") or _DEFAULT_CPU_SECONDS)
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime) + allowed, hard))
+
+
+def read_delivery(job: Job, parse: ParseFunction | None = None) -> Outcome:
+    """Run the parser on one delivery (in a worker process) and check what it returns. Raises Fault when that does not
+    hold together, and whatever the parser raises."""
+    _limit_time()
+    result = (parse or _default_parse())(
+        job.feed,
+        job.snapshot,
+        file_name=job.file_name,
+        delivery_id=job.delivery_id,
+        key=job.key,
+        out_dir=job.out_dir,
+    )
+    return _outcome(job, result)
+
+
+def _default_parse() -> ParseFunction:
+    # Imported by the worker: the process that only hands out jobs needs no parser.
+    from sources import parsers
+
+    return parsers.parse
+
+
+def _outcome(job: Job, result: ParseResult) -> Outcome:
+    findings = tuple(result.findings)
+    if result.refused:
+        return _refused(result, findings)
+    if result.feed != job.feed:
+        raise Fault(f"解析程序把 {job.feed} 读成了 {result.feed}。")
+    if result.rows_in != result.rows_accepted + result.rows_quarantined:
+        raise Fault(f"行数对不上：收到 {result.rows_in}，接收 {result.rows_accepted}，隔离 {result.rows_quarantined}。")
+    if result.rows_in == 0:
+        return _refused(
+            result, (*findings, _whole_file(NO_ROWS, "文件中没有任何数据行。", "请确认报送的是填好的文件。"))
+        )
+    if result.rows_accepted == 0:
+        message = f"全部 {result.rows_in} 行都不合格，整件退回。"
+        return _refused(result, (*findings, _whole_file(NOTHING_ACCEPTED, message, "请按各行问题改正后重新报送。")))
+    _check_tables(job, result)
+    return Outcome(
+        status="partly" if result.rows_quarantined else "accepted",
+        area_code=result.area_code,
+        period=result.period,
+        part=result.part,
+        reported_on=result.reported_on,
+        rows_in=result.rows_in,
+        rows_accepted=result.rows_accepted,
+        rows_quarantined=result.rows_quarantined,
+        tables=dict(result.tables),
+        findings=findings,
+    )
+
+
+def _check_tables(job: Job, result: ParseResult) -> None:
+    expected = feed_tables(job.feed)
+    if set(result.tables) != set(expected):
+        raise Fault(f"解析结果的记录表是 {sorted(result.tables)}，应为 {expected}。")
+    for table, path in result.tables.items():
+        check_schema(table, pq.read_schema(path))
+    if len(expected) == 1:
+        stored = pq.read_metadata(result.tables[expected[0]]).num_rows
+        if stored != result.rows_accepted:
+            raise Fault(f"记录文件有 {stored} 行，而接收行数是 {result.rows_accepted}。")
+
+
+def _refused(result: ParseResult, findings: Sequence[Finding]) -> Outcome:
+    # Nothing is half taken in: whatever was readable in a refused file counts as set aside.
+    return Outcome(
+        status="refused",
+        area_code=result.area_code,
+        period=result.period,
+        part=result.part,
+        reported_on=result.reported_on,
+        rows_in=result.rows_in,
+        rows_accepted=0,
+        rows_quarantined=result.rows_in,
+        tables={},
+        findings=tuple(findings),
+    )
+
+
+def _refusal_for(job: Job, error: BaseException) -> Outcome:
+    if isinstance(error, OSError) and error.errno in _SURROUNDINGS:
+        raise Fault(
+            f"读取“{job.file_name}”时系统资源不足（{os.strerror(error.errno)}）。", "请清理磁盘或释放资源后重新运行。"
+        ) from error
+    # Only the kind of error is told: its text may quote the file. A Fault is ours and quotes nothing.
+    what = error.message_zh if isinstance(error, Fault) else type(error).__name__
+    if isinstance(error, BrokenProcessPool):
+        what = "解析进程被终止，可能超出内存或时间限制"
+    message = f"解析程序出错（{what}），本件未计入统计。"
+    remedy = "请先核对文件能否正常打开并另存后重报；仍不行请联系系统维护人员，原件已存档。"
+    finding = _whole_file(PARSER_FAULT, message, remedy)
+    return Outcome("refused", "", 0, "", None, 0, 0, 0, {}, (finding,))
+
+
+def _whole_file(rule_id: str, message_zh: str, remedy_zh: str) -> Finding:
+    return Finding(
+        member="",
+        sheet="",
+        row_no=None,
+        column_name=None,
+        cell=None,
+        rule_id=rule_id,
+        severity="refusal",
+        message_zh=message_zh,
+        remedy_zh=remedy_zh,
+        masked_value=None,
+    )

@@ -1,0 +1,271 @@
+from __future__ import annotations
+
+import dataclasses
+import json
+
+import duckdb
+import pytest
+import yaml
+
+from tests.support.candidate_kit import REPORT, fill_marts, judged, make_candidate, make_verdict, rule
+from warehouse import candidate as candidates
+from warehouse.candidate import Candidate
+from warehouse.errors import Fault, Refused, UsageError
+from warehouse.fingerprint import fingerprint
+from warehouse.ledger import Ledger
+from warehouse.paths import Home
+from warehouse.release import current, publish, releases
+from warehouse.verdict import Verdict
+from warehouse.verify import verify
+
+
+def test_a_release_is_complete_and_verifies(home: Home, ledger: Ledger) -> None:
+    candidate = make_candidate(home, ledger, 1.5, note="=1+1")
+    release = publish(home, ledger, candidate, judged(ledger, candidate), artefacts=REPORT)
+    assert current(home) == release
+    names = set(release.manifest["files"])
+    assert {
+        "marts.duckdb",
+        "parquet/fct_indicator_value.parquet",
+        "csv/mart_plan_progress.csv",
+        "quality/index.html",
+        "quality/verdict.json",
+        "data_dictionary.json",
+        "contracts/mart_plan_progress.odcs.yaml",
+        "changes.json",
+    } <= names
+    assert release.manifest["data_version"] == "1.0.0"
+    assert verify(home) == []
+    assert verify(home, release.release_id) == []
+
+
+def test_the_marts_file_carries_comments_audit_and_an_old_storage_version(home: Home, ledger: Ledger) -> None:
+    candidate = make_candidate(home, ledger, 1.5)
+    release = publish(home, ledger, candidate, judged(ledger, candidate), artefacts=REPORT)
+    database = release.path / "marts.duckdb"
+    assert fingerprint(database) == candidate.fingerprint
+    with duckdb.connect(str(database), read_only=True) as connection:
+        tags = connection.execute("SELECT tags FROM duckdb_databases() WHERE database_name = 'marts'").fetchall()
+        assert "v1.0.0" in str(tags)
+        comment = connection.execute(
+            "SELECT DISTINCT comment FROM duckdb_columns() WHERE column_name = 'area_code' AND schema_name = 'marts'"
+        ).fetchall()
+        assert comment == [("区域'代码",)]
+        found = connection.execute("SELECT message_zh FROM audit.quarantined_rows").fetchall()
+        assert found == [("身份证号 ▇▇▇ 不应出现",)]
+        assert connection.execute("SELECT rule_id FROM audit.check_results").fetchall() == [("r1",)]
+        assert connection.execute("SELECT release_id FROM audit.releases").fetchall() == [(release.release_id,)]
+        lineage = connection.execute("SELECT DISTINCT mart, record_table FROM audit.lineage ORDER BY 1").fetchall()
+        assert lineage == [
+            ("fct_indicator_value", "official_figures__figure"),
+            ("mart_plan_progress", "official_figures__figure"),
+        ]
+        assert connection.execute("SELECT count(*) FROM audit.waivers").fetchall() == [(0,)]
+
+
+def test_csv_guards_texts_and_leaves_negative_numbers_alone(home: Home, ledger: Ledger) -> None:
+    candidate = make_candidate(home, ledger, -2.5, note="=cmd()")
+    release = publish(home, ledger, candidate, judged(ledger, candidate), artefacts=REPORT)
+    text = (release.path / "csv" / "fct_indicator_value.csv").read_bytes()
+    assert text.startswith(b"\xef\xbb\xbfindicator_id,")
+    assert b"-2.5,-25000.0000,'=cmd()" in text
+
+
+def test_dictionary_and_contract_come_from_the_manifest(home: Home, ledger: Ledger) -> None:
+    candidate = make_candidate(home, ledger, 1.5)
+    release = publish(home, ledger, candidate, judged(ledger, candidate), artefacts=REPORT)
+    tables = json.loads((release.path / "data_dictionary.json").read_bytes())["tables"]
+    assert [table["name"] for table in tables] == ["fct_indicator_value", "mart_plan_progress"]
+    assert tables[0]["key"] == ["indicator_id", "area_code", "period"]
+    assert tables[0]["columns"][3] == {
+        "name": "value",
+        "type": "DOUBLE",
+        "label_zh": "value",
+        "unit": "人",
+        "description": "value 的含义",
+    }
+    contract = yaml.safe_load((release.path / "contracts" / "fct_indicator_value.odcs.yaml").read_text("utf-8"))
+    assert contract["kind"] == "DataContract"
+    assert contract["schema"][0]["properties"][0]["primaryKeyPosition"] == 1
+
+
+def test_the_second_release_names_the_first_and_lists_changes(home: Home, ledger: Ledger) -> None:
+    first_candidate = make_candidate(home, ledger, 1.5)
+    first = publish(home, ledger, first_candidate, judged(ledger, first_candidate), artefacts=REPORT)
+    second_candidate = make_candidate(home, ledger, 1.75)
+    second = publish(home, ledger, second_candidate, judged(ledger, second_candidate), artefacts=REPORT)
+    assert second.manifest["previous"] == {"release_id": first.release_id, "manifest_sha256": first.manifest_sha256}
+    assert second.manifest["data_version"] == "1.1.0"
+    changes = json.loads((second.path / "changes.json").read_bytes())
+    assert changes["counts"]["fct_indicator_value"] == {"added": 0, "removed": 0, "changed": 40}
+    assert changes["tables"]["fct_indicator_value"]["changed"][0] == {
+        "key": {"indicator_id": "pre_enrolment", "area_code": "5000", "period": 2023},
+        "column": "value",
+        "old": 1.5,
+        "new": 1.75,
+    }
+    assert [release.release_id for release in releases(home)] == [first.release_id, second.release_id]
+    assert verify(home) == []
+
+
+def test_publishing_again_changes_nothing(home: Home, ledger: Ledger) -> None:
+    candidate = make_candidate(home, ledger, 1.5)
+    verdict = judged(ledger, candidate)
+    release = publish(home, ledger, candidate, verdict, artefacts=REPORT)
+    assert publish(home, ledger, candidate, verdict, artefacts=REPORT) == release
+    assert len(ledger.releases()) == 1
+
+
+def test_ids_rise_even_when_the_clock_steps_back(home: Home, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDUPLAN_NOW", "2025-12-31T23:59:59+08:00")
+    one = make_candidate(home, ledger, 1.0)
+    first = publish(home, ledger, one, judged(ledger, one), artefacts=REPORT)
+    monkeypatch.setenv("EDUPLAN_NOW", "2025-06-01T00:00:00+08:00")
+    two = make_candidate(home, ledger, 2.0)
+    second = publish(home, ledger, two, judged(ledger, two), artefacts=REPORT)
+    third = publish(home, ledger, one, judged(ledger, one), artefacts=REPORT)
+    assert [r.release_id[:20] for r in (first, second, third)] == [
+        "20251231T235959+0800",
+        "20260101T000000+0800",
+        "20260101T000001+0800",
+    ]
+    assert third.manifest["fingerprint"] == first.manifest["fingerprint"]
+
+
+def _refused(home: Home, ledger: Ledger, candidate: Candidate, verdict: Verdict, reason: str) -> None:
+    before = home.current.readlink() if home.current.is_symlink() else None
+    with pytest.raises(Refused, match=reason) as caught:
+        publish(home, ledger, candidate, verdict, artefacts=REPORT)
+    assert caught.value.exit_code == 1
+    assert (home.current.readlink() if home.current.is_symlink() else None) == before
+
+
+@pytest.mark.parametrize(
+    ("results", "changes", "reason"),
+    [
+        ((rule(passed=False, rows_failed=3),), {}, "3 行不合格"),
+        ((rule(severity="fatal"),), {}, "不在约定之内"),
+        ((rule(tier="other"),), {}, "不在约定之内"),
+        ((rule(error="除零"),), {}, "执行出错"),
+        ((rule(severity="warning", error="除零"),), {}, "执行出错"),
+        ((rule(rows_checked=0),), {}, "0 行数据"),
+        ((rule(rows_checked=-1), rule(rule_id="r2")), {}, "行数为负"),
+        ((rule(),), {"results": ()}, "没有执行任何规则"),
+        ((rule(),), {"rules_expected": 2}, "应有 2 条"),
+        ((rule(), rule()), {}, "结果重复"),
+        ((rule(),), {"rules_version": ""}, "没有写明"),
+    ],
+)
+def test_the_gate_fails_closed(
+    home: Home, ledger: Ledger, results: tuple[object, ...], changes: dict[str, object], reason: str
+) -> None:
+    candidate = make_candidate(home, ledger, 1.5)
+    verdict = make_verdict(candidate, *results, **changes)  # type: ignore[arg-type]
+    ledger.record_verdict(verdict)
+    _refused(home, ledger, candidate, verdict, reason)
+
+
+def test_a_warning_does_not_stop_a_release(home: Home, ledger: Ledger) -> None:
+    candidate = make_candidate(home, ledger, 1.5)
+    verdict = make_verdict(candidate, rule(), rule(rule_id="r2", severity="warning", passed=False, rows_failed=2))
+    ledger.record_verdict(verdict)
+    release = publish(home, ledger, candidate, verdict, artefacts=REPORT)
+    assert release.manifest["verdict"]["failed"] == ["r2"]
+
+
+def test_a_verdict_nobody_recorded_is_refused(home: Home, ledger: Ledger) -> None:
+    candidate = make_candidate(home, ledger, 1.5)
+    _refused(home, ledger, candidate, make_verdict(candidate), "没有对候选")
+
+
+def test_a_verdict_for_another_candidate_is_refused(home: Home, ledger: Ledger) -> None:
+    one, two = make_candidate(home, ledger, 1.0), make_candidate(home, ledger, 2.0)
+    _refused(home, ledger, two, judged(ledger, one), "不是")
+
+
+def test_a_verdict_for_another_fingerprint_is_refused(home: Home, ledger: Ledger) -> None:
+    candidate = make_candidate(home, ledger, 1.5)
+    verdict = make_verdict(candidate, fingerprint="0" * 64)
+    ledger.record_verdict(verdict)
+    _refused(home, ledger, candidate, verdict, "内容指纹")
+
+
+def test_an_edited_verdict_is_refused(home: Home, ledger: Ledger) -> None:
+    candidate = make_candidate(home, ledger, 1.5)
+    failing = make_verdict(candidate, rule(passed=False, rows_failed=3))
+    ledger.record_verdict(failing)
+    whitewashed = dataclasses.replace(failing, results=(rule(),))
+    _refused(home, ledger, candidate, whitewashed, "改动过或已过时")
+
+
+def test_an_edited_verdict_file_is_refused(home: Home, ledger: Ledger) -> None:
+    candidate = make_candidate(home, ledger, 1.5)
+    verdict = judged(ledger, candidate)
+    (candidate.path / "verdict.json").write_bytes(verdict.to_json().replace(b"rules-1", b"rules-2"))
+    _refused(home, ledger, candidate, verdict, "裁决文件被改动")
+
+
+def test_an_edited_candidate_is_refused(home: Home, ledger: Ledger) -> None:
+    candidate = make_candidate(home, ledger, 1.5)
+    verdict = judged(ledger, candidate)
+    with duckdb.connect(str(candidate.database)) as connection:
+        connection.execute("UPDATE marts.fct_indicator_value SET value = 99 WHERE area_code = '5003'")
+    _refused(home, ledger, candidate, verdict, "被改动")
+    # Forging the seal as well does not help: the verdict still names the judged content.
+    seal = candidate.path / candidates.SEAL_NAME
+    forged = fingerprint(candidate.database)
+    seal.write_text(seal.read_text("utf-8").replace(candidate.fingerprint, forged), "utf-8")
+    _refused(home, ledger, candidates.load(home, candidate.candidate_id), verdict, "内容指纹")
+
+
+def test_a_swapped_dbt_manifest_is_refused(home: Home, ledger: Ledger) -> None:
+    candidate = make_candidate(home, ledger, 1.5)
+    verdict = judged(ledger, candidate)
+    path = candidate.path / "manifest.json"
+    path.write_bytes(path.read_bytes().replace("含义".encode(), "歪曲".encode()))
+    _refused(home, ledger, candidate, verdict, "manifest")
+
+
+def test_a_refusal_leaves_the_last_good_release(home: Home, ledger: Ledger) -> None:
+    one = make_candidate(home, ledger, 1.0)
+    first = publish(home, ledger, one, judged(ledger, one), artefacts=REPORT)
+    two = make_candidate(home, ledger, 2.0)
+    _refused(home, ledger, two, make_verdict(two), "没有对候选")
+    assert current(home) == first
+
+
+@pytest.mark.parametrize(
+    "name", ["../x.html", "/etc/x", "manifest.json", "csv/x.csv", "quality//x.html", "marts.duckdb"]
+)
+def test_artefacts_cannot_leave_the_folder_or_replace_its_files(home: Home, ledger: Ledger, name: str) -> None:
+    candidate = make_candidate(home, ledger, 1.5)
+    with pytest.raises(UsageError, match="附件路径"):
+        publish(home, ledger, candidate, judged(ledger, candidate), artefacts={**REPORT, name: b"x"})
+
+
+def test_a_release_without_its_report_is_not_built(home: Home, ledger: Ledger) -> None:
+    candidate = make_candidate(home, ledger, 1.5)
+    with pytest.raises(UsageError, match="质量报告"):
+        publish(home, ledger, candidate, judged(ledger, candidate), artefacts={})
+
+
+def test_a_verdict_that_cannot_be_read_is_a_fault() -> None:
+    with pytest.raises(Fault, match="裁决文件"):
+        Verdict.from_json(b'{"candidate_id": "c"}')
+
+
+def test_verdict_round_trip(home: Home, ledger: Ledger) -> None:
+    verdict = make_verdict(make_candidate(home, ledger, 1.5), rule(failing_keys=("5001",)))
+    assert Verdict.from_json(verdict.to_json()) == verdict
+
+
+def test_the_same_build_twice_is_one_candidate_and_another_content_is_a_fault(home: Home, ledger: Ledger) -> None:
+    candidate = make_candidate(home, ledger, 1.5)
+    assert make_candidate(home, ledger, 1.5) == candidate
+    from tests.support.candidate_kit import FEEDS
+
+    build = candidates.begin(home, ledger.active_set(), FEEDS)
+    fill_marts(build.database, 7.0)
+    with pytest.raises(Fault, match="两次构建的结果不同"):
+        candidates.seal(home, build)
+    assert not build.work_dir.exists()

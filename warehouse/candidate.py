@@ -1,0 +1,267 @@
+"""Candidates: one DuckDB file a build, a pure function of active deliveries and code, sealed once and never changed.
+
+What belongs here: naming, opening, sealing, loading and sweeping candidates, and the `records` schema dbt reads.
+What does not: the models (`dbt_project/`), judging (`expectations/`), publishing (`warehouse.release`).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+import pyarrow as pa
+
+from warehouse import duck
+from warehouse.errors import Fault, Refused
+from warehouse.files import canonical_json, fsync_dir, fsync_tree, pretty_json, sha256_bytes, sha256_file, unique_suffix
+from warehouse.fingerprint import fingerprint
+from warehouse.lock import drop_lease, exclusive, is_leased, take_lease
+from warehouse.paths import Home, package_root, project_root
+from warehouse.records import RECORD_SCHEMAS, DeliveryRow
+
+DATABASE_NAME: Final = "candidate.duckdb"
+SEAL_NAME: Final = "candidate.json"
+DBT_MANIFEST: Final = "manifest.json"
+BUILDING: Final = ".building-"
+
+# Naming, sweeping and renaming take milliseconds; whoever waits longer than this waits for something broken.
+_LOCK_WAIT: Final = 30.0
+
+# What dbt writes for itself; it says nothing about the code.
+_DBT_LEFTOVERS: Final = {"target", "logs", "dbt_packages", ".user.yml", "__pycache__"}
+_DBT_SUFFIXES: Final = {".sql", ".yml", ".yaml", ".csv"}
+
+_DELIVERY_TYPES: Final[dict[str, pa.DataType]] = {
+    **dict.fromkeys(("delivery_id", "feed", "area_code"), pa.string()),
+    "period": pa.int32(),
+    **dict.fromkeys(("part", "sha256", "file_name", "submitter"), pa.string()),
+    "reported_on": pa.date32(),
+    "status": pa.string(),
+    **dict.fromkeys(("rows_in", "rows_accepted", "rows_quarantined"), pa.int64()),
+}
+DELIVERY_SCHEMA: Final = pa.schema(_DELIVERY_TYPES)
+
+
+@dataclass(frozen=True)
+class Build:
+    """A candidate under construction: dbt writes into `database`, and its manifest.json belongs into `work_dir`."""
+
+    candidate_id: str
+    work_dir: Path
+    database: Path
+    inputs: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A sealed candidate: its directory, its database, the fingerprint of its marts and what it was made from."""
+
+    candidate_id: str
+    path: Path
+    database: Path
+    fingerprint: str
+    inputs: dict[str, Any]
+
+
+def code_digest() -> str:
+    """SHA-256 over everything in the code that can change a mart: dbt sources and seeds, parsers, contracts, schemas.
+
+    Names and contents only: no clock, no absolute path, so the same checkout has the same digest everywhere.
+    """
+    named = {**_dbt_files(project_root() / "dbt_project"), **_package_files(package_root())}
+    return sha256_bytes(canonical_json({name: sha256_file(path) for name, path in named.items()}))
+
+
+def _dbt_files(root: Path) -> dict[str, Path]:
+    found = {}
+    for path in root.rglob("*"):
+        parts = path.relative_to(root).parts
+        if path.is_file() and path.suffix in _DBT_SUFFIXES and not _DBT_LEFTOVERS.intersection(parts):
+            found["dbt_project/" + "/".join(parts)] = path
+    return found
+
+
+def _package_files(root: Path) -> dict[str, Path]:
+    found = {f"warehouse/{name}.py": root / "warehouse" / f"{name}.py" for name in ("candidate", "records")}
+    for path in (root / "sources").rglob("*"):
+        parts = path.relative_to(root).parts
+        if path.is_file() and path.suffix in {".py", ".yaml"} and parts[1] != "sample":
+            found["/".join(parts)] = path
+    return found
+
+
+def candidate_id(active: Iterable[DeliveryRow], *, code_digest: str) -> str:
+    """'c' and 16 hex digits: a pure function of the active set and the code. Order of `active` does not matter."""
+    identity = {"code": code_digest, "active": sorted(_input_key(row) for row in active)}
+    return "c" + sha256_bytes(canonical_json(identity))[:16]
+
+
+def _input_key(row: DeliveryRow) -> tuple[Any, ...]:
+    return (row.feed, row.area_code, row.period, row.part, row.sha256, row.contract_version, row.status)
+
+
+def begin(home: Home, active: Sequence[DeliveryRow], feeds: pa.Table) -> Build:
+    """Open a fresh candidate database with schema `records` filled, in a work directory of its own.
+
+    `active` is what `Ledger.active_set` gives, `feeds` what `sources.contract.feed_table` gives. Raises Fault when a
+    record file is missing, OSError when the disk fails.
+    """
+    code = code_digest()
+    identity = candidate_id(active, code_digest=code)
+    work_dir = home.candidates / f"{BUILDING}{identity}-{unique_suffix()}"
+    with exclusive(home, "candidates", wait=_LOCK_WAIT):
+        sweep(home)
+        work_dir.mkdir(parents=True)
+        take_lease(work_dir)
+    build = Build(identity, work_dir, work_dir / DATABASE_NAME, _inputs(active, code))
+    with ExitStack() as unless_done:
+        unless_done.callback(abandon, build)
+        _create_records(home, build.database, active, feeds)
+        unless_done.pop_all()
+    return build
+
+
+def _create_records(home: Home, database: Path, active: Sequence[DeliveryRow], feeds: pa.Table) -> None:
+    with duck.connect(database) as connection:
+        connection.execute("CREATE SCHEMA records")
+        for table in RECORD_SCHEMAS:
+            _create_record_view(connection, home, table, active)
+        _create_table(connection, "delivery", _delivery_table(active))
+        _create_table(connection, "feed", feeds)
+
+
+def _inputs(active: Iterable[DeliveryRow], code: str) -> dict[str, Any]:
+    names = ("delivery_id", "feed", "area_code", "period", "part", "sha256", "contract_version", "status")
+    deliveries = sorted(
+        ({name: getattr(row, name) for name in names} for row in active),
+        key=lambda item: (item["feed"], item["area_code"], item["period"], item["part"], item["delivery_id"]),
+    )
+    return {"code_digest": code, "deliveries": deliveries}
+
+
+def _create_record_view(
+    connection: duckdb.DuckDBPyConnection, home: Home, table: str, active: Iterable[DeliveryRow]
+) -> None:
+    paths = sorted(home.root / row.tables[table] for row in active if table in row.tables)
+    missing = [path for path in paths if not path.is_file()]
+    if missing:
+        raise Fault(
+            f"缺少 {len(missing)} 个记录文件，例如 {home.relative(missing[0])}。",
+            "请执行 eduplan verify 查明原因；报送原件仍在 archive/ 中。",
+        )
+    # NULLs of an empty Arrow table give DuckDB the types; an absent feed is an empty view of the right shape.
+    source = f"read_parquet({duck.path_list(paths)})" if paths else f"(SELECT {_typed_nulls(table)} WHERE false)"
+    columns = ", ".join(duck.ident(name) for name in RECORD_SCHEMAS[table].names)
+    connection.execute(f"CREATE VIEW records.{duck.ident(table)} AS SELECT {columns} FROM {source}")
+
+
+def _typed_nulls(table: str) -> str:
+    return ", ".join(
+        f"CAST(NULL AS {duck_type(column.type)}) AS {duck.ident(column.name)}" for column in RECORD_SCHEMAS[table]
+    )
+
+
+def duck_type(kind: pa.DataType) -> str:
+    """The DuckDB name of an Arrow type used in RECORD_SCHEMAS. Raises Fault for any other."""
+    if pa.types.is_decimal(kind):
+        return f"DECIMAL({kind.precision},{kind.scale})"
+    names = {pa.string(): "VARCHAR", pa.int32(): "INTEGER", pa.bool_(): "BOOLEAN", pa.timestamp("us"): "TIMESTAMP"}
+    if kind not in names:
+        raise Fault(f"记录表用了未约定的类型 {kind}。")
+    return names[kind]
+
+
+def _delivery_table(active: Iterable[DeliveryRow]) -> pa.Table:
+    ordered = sorted(active, key=lambda row: (*row.key, row.delivery_id))
+    columns = {name: [getattr(row, name) for row in ordered] for name in DELIVERY_SCHEMA.names}
+    return pa.table(columns, schema=DELIVERY_SCHEMA)
+
+
+def _create_table(connection: duckdb.DuckDBPyConnection, name: str, content: pa.Table) -> None:
+    connection.register("incoming", content)
+    connection.execute(f"CREATE TABLE records.{duck.ident(name)} AS SELECT * FROM incoming")
+    connection.unregister("incoming")
+
+
+def seal(home: Home, build: Build) -> Candidate:
+    """Checkpoint, fingerprint, fsync and rename the build to `candidates/<id>`; the same build twice is one candidate.
+
+    dbt must have let go of the file and its manifest.json must lie in `work_dir`. Raises Fault when a candidate of the
+    same id says something else: then the build is not a pure function of its inputs.
+    """
+    with duck.connect(build.database) as connection:
+        connection.execute("CHECKPOINT")
+    content = fingerprint(build.database)
+    manifest = build.work_dir / DBT_MANIFEST
+    sealed = {
+        "candidate_id": build.candidate_id,
+        "fingerprint": content,
+        "inputs": build.inputs,
+        "dbt_manifest_sha256": sha256_file(manifest) if manifest.is_file() else None,
+        "duckdb_version": duckdb.__version__,
+    }
+    (build.work_dir / SEAL_NAME).write_bytes(pretty_json(sealed))
+    fsync_tree(build.work_dir)
+    with exclusive(home, "candidates", wait=_LOCK_WAIT):
+        existing = find(home, build.candidate_id)
+        if existing is None:
+            drop_lease(build.work_dir)
+            build.work_dir.rename(home.candidates / build.candidate_id)
+            fsync_dir(home.candidates)
+            return load(home, build.candidate_id)
+    abandon(build)
+    if existing.fingerprint != content:
+        raise Fault(
+            f"同一输入两次构建的结果不同（候选 {build.candidate_id}）：{existing.fingerprint[:8]} 与 {content[:8]}。",
+            "请检查模型中是否用了当前时间、随机数或不确定的排序。",
+        )
+    return existing
+
+
+def abandon(build: Build) -> None:
+    """Remove a build that will not be sealed."""
+    drop_lease(build.work_dir)
+    shutil.rmtree(build.work_dir, ignore_errors=True)
+
+
+def find(home: Home, candidate_id: str) -> Candidate | None:
+    """The sealed candidate of this id, or None."""
+    return load(home, candidate_id) if (home.candidates / candidate_id / SEAL_NAME).is_file() else None
+
+
+def load(home: Home, candidate_id: str) -> Candidate:
+    """Read a sealed candidate. Its fingerprint is the recorded one: `publish` recomputes it. Raises Refused, Fault."""
+    path = home.candidates / candidate_id
+    if not (path / SEAL_NAME).is_file() or not (path / DATABASE_NAME).is_file():
+        raise Refused(f"没有候选版本 {candidate_id}，或它没有封存完毕。", "请执行 eduplan run 重新构建。")
+    sealed = read_seal(path)
+    if sealed["candidate_id"] != candidate_id:
+        raise Fault(f"候选目录 {candidate_id} 中封存的是 {sealed['candidate_id']}，目录被挪动或改名过。")
+    return Candidate(candidate_id, path, path / DATABASE_NAME, sealed["fingerprint"], sealed["inputs"])
+
+
+def read_seal(path: Path) -> Mapping[str, Any]:
+    """The content of `candidate.json`. Raises Fault when it is damaged."""
+    try:
+        sealed = json.loads((path / SEAL_NAME).read_bytes())
+    except ValueError as error:
+        raise Fault(f"候选 {path.name} 的封存记录已损坏。", "请删除该候选目录后重新执行 eduplan run。") from error
+    if not isinstance(sealed, dict) or not {"candidate_id", "fingerprint", "inputs"} <= set(sealed):
+        raise Fault(f"候选 {path.name} 的封存记录不完整。", "请删除该候选目录后重新执行 eduplan run。")
+    return sealed
+
+
+def sweep(home: Home) -> list[str]:
+    """Remove work directories that no living process holds; returns their names."""
+    removed = []
+    for leftover in sorted(home.candidates.glob(f"{BUILDING}*")):
+        if not is_leased(leftover):
+            shutil.rmtree(leftover, ignore_errors=True)
+            removed.append(leftover.name)
+    return removed

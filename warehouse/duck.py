@@ -1,0 +1,99 @@
+"""The one way to open DuckDB: no extension from the network, Asia/Shanghai, bounded memory.
+
+What belongs here: connections and the quoting of names. What does not: any SQL about the business. SQL in this project
+is composed only from names of our own (record tables, marts, columns) through `ident` and `literal`; cell values always
+travel as parameters or as Arrow data.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from warehouse.errors import Fault
+
+
+def connect(
+    path: Path | str = ":memory:", *, read_only: bool = False, memory: str | None = None, threads: int | None = None
+) -> duckdb.DuckDBPyConnection:
+    """Open a database file (or memory). `memory` such as '1GB' defaults to EDUPLAN_MEMORY. Raises Fault.
+
+    Settings are SET after opening and not passed as configuration: DuckDB refuses a second connection of the same
+    process to the same file under another configuration.
+    """
+    try:
+        connection = duckdb.connect(str(path), read_only=read_only)
+    except (duckdb.IOException, duckdb.InvalidInputException, duckdb.SerializationException) as error:
+        raise Fault(f"打不开数据库文件 {path}。", "请确认文件存在、完整，且没有别的程序正在写它。") from error
+    connection.execute("SET autoinstall_known_extensions = false")
+    connection.execute("SET autoload_known_extensions = false")
+    connection.execute("SET TimeZone = 'Asia/Shanghai'")
+    connection.execute(f"SET memory_limit = {literal(memory or os.environ.get('EDUPLAN_MEMORY') or '1GB')}")
+    connection.execute("SET enable_progress_bar = false")
+    if threads is not None:
+        connection.execute(f"SET threads = {int(threads)}")
+    return connection
+
+
+def open_database(path: Path, *, memory: str | None = None) -> duckdb.DuckDBPyConnection:
+    """Open a file read-only under the fixed name `opened`, so that `marts.<table>` and `audit.<table>` resolve.
+
+    Opened directly, a file named marts.duckdb has a catalog `marts` beside its schema `marts`, and DuckDB then refuses
+    `marts.<table>` as ambiguous (it wants `marts.marts.<table>`). Raises Fault.
+    """
+    connection = connect(memory=memory)
+    try:
+        connection.execute(f"ATTACH {literal(str(path))} AS opened (READ_ONLY)")
+    except (duckdb.IOException, duckdb.BinderException, duckdb.SerializationException) as error:
+        connection.close()
+        raise Fault(f"打不开数据库文件 {path}。", "请确认文件存在、完整，且没有别的程序正在写它。") from error
+    connection.execute("USE opened")
+    return connection
+
+
+def ident(name: str) -> str:
+    """A quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def literal(text: str) -> str:
+    """A quoted SQL text literal."""
+    return "'" + text.replace("'", "''") + "'"
+
+
+def path_list(paths: Iterable[Path]) -> str:
+    """A SQL list of file paths, for read_parquet: every file named, never a glob."""
+    return "[" + ", ".join(literal(_no_glob(path)) for path in paths) + "]"
+
+
+def rows(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Iterable[Any] = ()) -> list[tuple[Any, ...]]:
+    """All rows of a query as tuples."""
+    return connection.execute(sql, list(parameters)).fetchall()
+
+
+def tables(connection: duckdb.DuckDBPyConnection, schema: str, database: str | None = None) -> list[str]:
+    """Names of the base tables of a schema, sorted. Raises Fault when the schema holds a view.
+
+    A view in a published schema would be a second, moving truth beside the tables that were judged.
+    """
+    found = rows(
+        connection,
+        "SELECT table_name, table_type FROM information_schema.tables"
+        " WHERE table_schema = ? AND table_catalog = coalesce(?, current_database()) ORDER BY table_name",
+        [schema, database],
+    )
+    views = [name for name, kind in found if kind != "BASE TABLE"]
+    if views:
+        raise Fault(f"{schema} 中有视图 {'、'.join(views)}，只允许实表。", "请在 dbt 模型中改为 materialized: table。")
+    return [str(name) for name, _ in found]
+
+
+def _no_glob(path: Path) -> str:
+    text = str(path)
+    if any(mark in text for mark in "*?["):
+        raise Fault(f"路径含有通配符，无法逐一列出：{text}", "请把 EDUPLAN_HOME 放到不含 * ? [ 的目录。")
+    return text

@@ -1,0 +1,50 @@
+"""The content fingerprint of a database: what it says, however the rows lie in the file.
+
+What belongs here: hashing one schema's tables. What does not: hashes of files (`warehouse.files`).
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+import duckdb
+
+from warehouse.duck import ident, open_database, rows, tables
+from warehouse.errors import Fault
+from warehouse.files import canonical_json, sha256_bytes
+
+MARTS_SCHEMA: Final = "marts"
+
+
+def fingerprint(database: Path, schema: str = MARTS_SCHEMA) -> str:
+    """SHA-256 (64 hex digits) over table names, column names and types, and all rows as a multiset.
+
+    Raises Fault when the file cannot be opened or the schema has no table: nothing must never have a fingerprint.
+    """
+    with open_database(database) as connection:
+        names = tables(connection, schema)
+        if not names:
+            raise Fault(f"{database.name} 的 {schema} 中没有任何表，无法计算内容指纹。")
+        return sha256_bytes(canonical_json([_table_digest(connection, schema, name) for name in names]))
+
+
+def _table_digest(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> dict[str, object]:
+    columns = rows(
+        connection,
+        "SELECT column_name, data_type FROM information_schema.columns"
+        " WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position",
+        [schema, table],
+    )
+    # Each cell with its length in front, NULL as '~': no two different rows share a text.
+    cells = " || ".join(
+        f"coalesce(length(CAST({ident(name)} AS VARCHAR)) || ':' || CAST({ident(name)} AS VARCHAR), '~')"
+        for name, _ in columns
+    )
+    # Sorting the row hashes and not the rows: independent of order and collation, and duplicates still count.
+    [(count, digest)] = rows(
+        connection,
+        f"SELECT count(*), sha256(coalesce(string_agg(h, '' ORDER BY h), ''))"
+        f" FROM (SELECT sha256({cells}) AS h FROM {ident(schema)}.{ident(table)})",
+    )
+    return {"table": table, "columns": [list(column) for column in columns], "rows": count, "sha256": digest}

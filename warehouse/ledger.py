@@ -1,0 +1,383 @@
+"""The ledger: who handed in what and when, what became of it, what was judged and what was published.
+
+What belongs here: recording and reading back, each record in one transaction with its journal entry. What does not: the
+tables themselves (`warehouse.ledger_tables`), the chain's arithmetic (`warehouse.journal`), files.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import date, datetime
+from typing import Any, Final
+
+import sqlalchemy as sa
+from sqlalchemy.exc import DBAPIError
+
+from warehouse import ledger_tables as t
+from warehouse.clock import now
+from warehouse.errors import Fault
+from warehouse.files import canonical_json, sha256_bytes
+from warehouse.journal import JournalEntry, check_chain, next_entry
+from warehouse.paths import Home
+from warehouse.records import DeliveryRow
+from warehouse.verdict import Verdict
+
+DUPLICATE: Final = "duplicate"
+
+
+@dataclass(frozen=True)
+class ArrivalEvent:
+    """One arrival and its one terminal outcome: accepted, partly, refused or duplicate.
+
+    (connector, source, version) names the arrival: a file's path with size and mtime, or a group of rows with its
+    watermark.
+    """
+
+    connector: str
+    source: str
+    version: str
+    feed: str
+    sha256: str
+    delivery_id: str
+    outcome: str
+    submitter: str
+    at: datetime
+
+    @property
+    def key(self) -> str:
+        """Identity of the arrival, whatever became of it."""
+        return sha256_bytes(canonical_json([self.connector, self.source, self.version]))
+
+
+@dataclass(frozen=True)
+class ReleaseRow:
+    """A publication as the ledger knows it."""
+
+    release_id: str
+    candidate_id: str
+    fingerprint: str
+    verdict_digest: str
+    rules_version: str
+    data_version: str
+    manifest_sha256: str
+    previous_release_id: str
+    published_at: str
+
+
+class Ledger:
+    """One ledger database. Safe for several processes; every method is its own transaction. Raises Fault when the
+    database cannot be reached or stays locked."""
+
+    def __init__(self, url: str) -> None:
+        self._engine = t.open_engine(url)
+        with self._write() as connection:
+            t.create_schema(connection)
+
+    def close(self) -> None:
+        """Give back all connections."""
+        self._engine.dispose()
+
+    @contextmanager
+    def _read(self) -> Iterator[sa.Connection]:
+        with self._translated(), self._engine.connect() as connection, connection.begin():
+            yield connection
+
+    @contextmanager
+    def _write(self) -> Iterator[sa.Connection]:
+        with self._translated(), self._engine.connect() as connection:
+            writing = connection.execution_options(**{t.WRITE_OPTION: True})
+            with writing.begin():
+                t.serialise_writers(writing)
+                yield writing
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            yield
+        except DBAPIError as error:
+            # `orig` is the driver's own message; the URL with its password is never part of it.
+            raise Fault(
+                f"台账数据库读写失败：{error.orig}", "请检查磁盘空间、数据库是否可达、是否被长时间锁定，然后重试。"
+            ) from error
+
+    # -- deliveries ---------------------------------------------------------------------------------------------------
+
+    def record_delivery(self, row: DeliveryRow, *, size: int, event: ArrivalEvent | None = None) -> None:
+        """Record snapshot, delivery, arrival and journal entry in one transaction; recorded once, repeated in vain."""
+        with self._write() as connection:
+            if event is not None:
+                _insert_event(connection, event)
+            known = _select_delivery(connection, row.delivery_id, row.contract_version)
+            if known is not None:
+                return
+            _insert_snapshot(connection, row, size)
+            payload = {**_delivery_payload(row), "arrival": _arrival_number(connection, row.delivery_id)}
+            seq = _append(connection, "delivery", payload)
+            values = {**payload, "tables": canonical_json(row.tables).decode("utf-8")}
+            connection.execute(t.delivery.insert().values(**values, journal_seq=seq))
+
+    def record_event(self, event: ArrivalEvent) -> None:
+        """Record an arrival that brought nothing new; the same arrival twice is one row."""
+        with self._write() as connection:
+            _insert_event(connection, event)
+
+    def has_delivery(self, delivery_id: str, contract_version: str) -> bool:
+        """True when this delivery was read under this contract version."""
+        with self._read() as connection:
+            return _select_delivery(connection, delivery_id, contract_version) is not None
+
+    def deliveries(self) -> list[DeliveryRow]:
+        """Every delivery as last read, in order of arrival."""
+        newest: dict[str, Any] = {}
+        with self._read() as connection:
+            for row in connection.execute(sa.select(t.delivery).order_by(t.delivery.c.journal_seq)).mappings():
+                newest[row["delivery_id"]] = row
+        return [_delivery_row(row) for row in sorted(newest.values(), key=lambda item: item["arrival"])]
+
+    def active_set(self, contract_versions: Mapping[str, str] | None = None) -> list[DeliveryRow]:
+        """The deliveries that count, sorted by key: for each (feed, area, period, part) the newest one taken in,
+        or the newest refused one when none was. `contract_versions` (feed -> version) limits to what was read under
+        exactly these versions (`sources.intake.contract_versions`); None takes each delivery as last read."""
+        if contract_versions is None:
+            return select_active(self.deliveries())
+        with self._read() as connection:
+            found = connection.execute(sa.select(t.delivery).order_by(t.delivery.c.arrival)).mappings().all()
+        return select_active(
+            _delivery_row(row) for row in found if contract_versions.get(row["feed"]) == row["contract_version"]
+        )
+
+    def unread(self, contract_versions: Mapping[str, str]) -> list[DeliveryRow]:
+        """Deliveries of these feeds not yet read under the given versions, in order of arrival."""
+        with self._read() as connection:
+            done = set(connection.execute(sa.select(t.delivery.c.delivery_id, t.delivery.c.contract_version)).tuples())
+        return [
+            row
+            for row in self.deliveries()
+            if row.feed in contract_versions and (row.delivery_id, contract_versions[row.feed]) not in done
+        ]
+
+    def seen(self, connector: str) -> set[tuple[str, str]]:
+        """(source, version) of every arrival of a connector that has its outcome."""
+        query = sa.select(t.event.c.source, t.event.c.version).where(t.event.c.connector == connector)
+        with self._read() as connection:
+            return {(source, version) for source, version in connection.execute(query).tuples()}
+
+    def events(self) -> list[ArrivalEvent]:
+        """Every arrival, by time and key."""
+        names = [name for name in ArrivalEvent.__dataclass_fields__ if name != "at"]
+        query = sa.select(t.event).order_by(t.event.c.at, t.event.c.event_key)
+        with self._read() as connection:
+            return [
+                ArrivalEvent(**{name: row[name] for name in names}, at=datetime.fromisoformat(row["at"]))
+                for row in connection.execute(query).mappings()
+            ]
+
+    # -- candidates, verdicts, releases -------------------------------------------------------------------------------
+
+    def record_candidate(self, candidate_id: str, fingerprint: str) -> None:
+        """Record a sealed candidate once. Raises Fault when it was recorded with another fingerprint."""
+        with self._write() as connection:
+            query = sa.select(t.candidate.c.fingerprint).where(t.candidate.c.candidate_id == candidate_id)
+            known = connection.execute(query).scalar_one_or_none()
+            if known is not None and known != fingerprint:
+                raise Fault(f"候选 {candidate_id} 曾以另一内容指纹登记，同一输入不应有两种结果。")
+            if known is None:
+                values = {"candidate_id": candidate_id, "fingerprint": fingerprint}
+                _append(connection, "candidate", values)
+                connection.execute(t.candidate.insert().values(**values, recorded_at=_instant()))
+
+    def record_verdict(self, verdict: Verdict) -> None:
+        """Record a verdict's digest; the last one recorded for a candidate is the one `publish` accepts."""
+        values = {
+            "candidate_id": verdict.candidate_id,
+            "fingerprint": verdict.fingerprint,
+            "digest": verdict.digest(),
+            "rules_version": verdict.rules_version,
+            "passed": verdict.passed,
+            "judged_at": verdict.judged_at,
+        }
+        with self._write() as connection:
+            if _last_verdict(connection, verdict.candidate_id) == values["digest"]:
+                return
+            seq = _append(connection, "verdict", values)
+            connection.execute(t.verdict.insert().values(**values, journal_seq=seq))
+
+    def verdict_digest(self, candidate_id: str) -> str | None:
+        """Digest of the last verdict recorded for a candidate, or None."""
+        with self._read() as connection:
+            return _last_verdict(connection, candidate_id)
+
+    def record_release(self, row: ReleaseRow) -> None:
+        """Record a publication once. Raises Fault when the id was recorded with another manifest."""
+        with self._write() as connection:
+            query = sa.select(t.release.c.manifest_sha256).where(t.release.c.release_id == row.release_id)
+            known = connection.execute(query).scalar_one_or_none()
+            if known is not None and known != row.manifest_sha256:
+                raise Fault(f"发布 {row.release_id} 已登记，但清单不同。", "请执行 eduplan verify 查明原因。")
+            if known is None:
+                seq = _append(connection, "release", asdict(row))
+                connection.execute(t.release.insert().values(**asdict(row), journal_seq=seq))
+
+    def releases(self) -> list[ReleaseRow]:
+        """Every publication, oldest first."""
+        query = sa.select(t.release).order_by(t.release.c.journal_seq)
+        with self._read() as connection:
+            return [_release_row(row) for row in connection.execute(query).mappings()]
+
+    def reconcile(self, home: Home) -> list[str]:
+        """Finish or remove what a dead process left under way; returns what was done, in Chinese. Safe to repeat."""
+        from warehouse.reconcile import reconcile
+
+        return reconcile(home, self)
+
+    # -- journal ------------------------------------------------------------------------------------------------------
+
+    def journal_entries(self) -> list[JournalEntry]:
+        """The whole journal in stored order."""
+        with self._read() as connection:
+            found = connection.execute(sa.select(t.journal).order_by(t.journal.c.seq)).mappings()
+            return [JournalEntry(**row) for row in found]
+
+    def journal_head(self) -> tuple[int, str]:
+        """(seq, hash) of the last entry; (0, '') of an empty journal."""
+        with self._read() as connection:
+            return _head(connection) or (0, "")
+
+    def findings(self) -> list[str]:
+        """What is wrong with the journal or with rows that differ from it, in Chinese; empty when all is whole."""
+        entries = self.journal_entries()
+        found = check_chain(entries)
+        with self._read() as connection:
+            for kind, table, payload_of in _JOURNALED:
+                told = {entry.seq: entry.payload for entry in entries if entry.kind == kind}
+                stored = connection.execute(sa.select(table)).mappings().all()
+                found += _differences(kind, told, {row["journal_seq"]: payload_of(row) for row in stored})
+        return found
+
+
+def select_active(deliveries: Iterable[DeliveryRow]) -> list[DeliveryRow]:
+    """Choose the active deliveries from all, given in order of arrival; sorted by key.
+
+    A later arrival wins unless both sides know their reporting date and its own is older. A winner without a date
+    stands in for the date it displaced, so that no chain of corrections can go in a circle. Refused ones count only
+    where nothing else did, and only when they could be attributed to an area.
+    """
+    winners: dict[tuple[str, str, int, str], DeliveryRow] = {}
+    dates: dict[tuple[str, str, int, str], date] = {}
+    refused: dict[tuple[str, str, int, str], DeliveryRow] = {}
+    for row in deliveries:
+        if row.status == "refused":
+            refused[row.key] = row
+            continue
+        standing = dates.get(row.key)
+        if row.reported_on is not None and standing is not None and row.reported_on < standing:
+            continue
+        winners[row.key] = row
+        if row.reported_on is not None:
+            dates[row.key] = row.reported_on
+    visible = {key: row for key, row in refused.items() if row.area_code}
+    return [row for _, row in sorted({**visible, **winners}.items())]
+
+
+def _instant() -> str:
+    return now().isoformat()
+
+
+def _head(connection: sa.Connection) -> tuple[int, str] | None:
+    query = sa.select(t.journal.c.seq, t.journal.c.hash).order_by(t.journal.c.seq.desc()).limit(1)
+    found = connection.execute(query).tuples().first()
+    return (int(found[0]), str(found[1])) if found else None
+
+
+def _append(connection: sa.Connection, kind: str, payload: object) -> int:
+    entry = next_entry(_head(connection), at=_instant(), kind=kind, payload=payload)
+    connection.execute(t.journal.insert().values(**asdict(entry)))
+    return entry.seq
+
+
+def _insert_event(connection: sa.Connection, event: ArrivalEvent) -> None:
+    known = sa.select(t.event.c.event_key).where(t.event.c.event_key == event.key)
+    if connection.execute(known).first() is None:
+        values = {**asdict(event), "at": event.at.isoformat(), "event_key": event.key}
+        connection.execute(t.event.insert().values(**values))
+
+
+def _insert_snapshot(connection: sa.Connection, row: DeliveryRow, size: int) -> None:
+    known = sa.select(t.snapshot.c.sha256).where(t.snapshot.c.sha256 == row.sha256)
+    if connection.execute(known).first() is None:
+        values = {"sha256": row.sha256, "size": size, "first_seen": row.received_at.isoformat()}
+        connection.execute(t.snapshot.insert().values(**values))
+
+
+def _select_delivery(connection: sa.Connection, delivery_id: str, contract_version: str) -> Any | None:
+    columns = t.delivery.c
+    query = sa.select(columns.delivery_id).where(
+        columns.delivery_id == delivery_id, columns.contract_version == contract_version
+    )
+    return connection.execute(query).first()
+
+
+def _arrival_number(connection: sa.Connection, delivery_id: str) -> int:
+    # Read again under a new contract, a delivery keeps the place in line that it had.
+    first = sa.select(sa.func.min(t.delivery.c.arrival)).where(t.delivery.c.delivery_id == delivery_id)
+    known = connection.execute(first).scalar_one()
+    if known is not None:
+        return int(known)
+    return int(connection.execute(sa.select(sa.func.max(t.delivery.c.arrival))).scalar_one() or 0) + 1
+
+
+def _last_verdict(connection: sa.Connection, candidate_id: str) -> str | None:
+    columns = t.verdict.c
+    query = sa.select(columns.digest).where(columns.candidate_id == candidate_id)
+    return connection.execute(query.order_by(columns.journal_seq.desc()).limit(1)).scalar_one_or_none()
+
+
+def _delivery_payload(row: DeliveryRow) -> dict[str, Any]:
+    return {
+        **asdict(row),
+        "reported_on": row.reported_on.isoformat() if row.reported_on else None,
+        "received_at": row.received_at.isoformat(),
+    }
+
+
+def _delivery_row(row: Mapping[Any, Any]) -> DeliveryRow:
+    names = [name for name in DeliveryRow.__dataclass_fields__ if name not in ("reported_on", "received_at", "tables")]
+    return DeliveryRow(
+        **{name: row[name] for name in names},
+        reported_on=date.fromisoformat(row["reported_on"]) if row["reported_on"] else None,
+        received_at=datetime.fromisoformat(row["received_at"]),
+        tables=json.loads(row["tables"]),
+    )
+
+
+def _release_row(row: Mapping[Any, Any]) -> ReleaseRow:
+    return ReleaseRow(**{name: row[name] for name in ReleaseRow.__dataclass_fields__})
+
+
+def _plain_payload(row: Mapping[Any, Any]) -> str:
+    return canonical_json({name: value for name, value in row.items() if name != "journal_seq"}).decode("utf-8")
+
+
+def _delivery_text(row: Mapping[Any, Any]) -> str:
+    return _plain_payload({**row, "tables": json.loads(row["tables"])})
+
+
+_JOURNALED: Final[Sequence[tuple[str, sa.Table, Any]]] = (
+    ("delivery", t.delivery, _delivery_text),
+    ("verdict", t.verdict, _plain_payload),
+    ("release", t.release, _plain_payload),
+)
+
+
+def _differences(kind: str, told: Mapping[int, str], stored: Mapping[int, str]) -> list[str]:
+    found = [f"台账缺少第 {seq} 条日志所记的 {kind} 记录。" for seq in sorted(set(told) - set(stored))]
+    found += [f"台账中有一条 {kind} 记录不在日志里（序号 {seq}）。" for seq in sorted(set(stored) - set(told))]
+    found += [
+        f"台账中的 {kind} 记录与第 {seq} 条日志不一致，有人改动过。"
+        for seq in sorted(set(told) & set(stored))
+        if told[seq] != stored[seq]
+    ]
+    return found

@@ -1,0 +1,164 @@
+"""The typed records every parser writes and every model reads: one home for their exact schemas, and a delivery's row.
+
+What belongs here: Arrow schemas of record tables and of the quarantine, and `DeliveryRow`. What does not: how a source
+file is laid out (`sources/feeds/`), and how records are stored (`sources.intake`) or read (`warehouse.candidate`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import date, datetime
+from typing import Any, Final
+
+import pyarrow as pa
+
+from warehouse.errors import Fault
+
+_TEXT: Final = pa.string()
+_INT: Final = pa.int32()
+_BOOL: Final = pa.bool_()
+_FIGURE: Final = pa.decimal128(18, 4)
+_YUAN: Final = pa.decimal128(18, 2)
+
+
+def _fields(kind: pa.DataType, names: str, *, null: bool = False) -> list[pa.Field[Any]]:
+    return [pa.field(name, kind, nullable=null) for name in names.split()]
+
+
+# Where a row came from: the delivery, the path inside a zip ('' otherwise), the sheet ('' for CSV) and the 1-based row.
+LINEAGE: Final = [*_fields(_TEXT, "delivery_id member sheet"), *_fields(_INT, "row_no")]
+
+RECORD_SCHEMAS: Final[dict[str, pa.Schema]] = {
+    "school_census__school": pa.schema(
+        [
+            *_fields(_INT, "stat_year form_year"),
+            *_fields(_TEXT, "area_code school_code school_name school_type_code organiser_code"),
+            *_fields(_TEXT, "urban_rural_code address_code"),
+            *_fields(_TEXT, "kindergarten_grade", null=True),
+            *_fields(_BOOL, "inclusive_private group_schooling district_schooling ethnic_school", null=True),
+            *LINEAGE,
+        ]
+    ),
+    "school_census__figure": pa.schema(
+        [
+            *_fields(_INT, "stat_year form_year"),
+            *_fields(_TEXT, "area_code school_code form"),
+            *_fields(_INT, "line_no column_no"),
+            *_fields(_TEXT, "measure", null=True),
+            *_fields(_FIGURE, "value"),
+            *_fields(_TEXT, "source_cell"),
+            *LINEAGE,
+        ]
+    ),
+    "teacher_register__teacher": pa.schema(
+        [
+            *_fields(_INT, "stat_year"),
+            *_fields(_TEXT, "area_code school_code person_key post_kind post_category"),
+            *_fields(_TEXT, "sex", null=True),
+            *_fields(_INT, "age", null=True),
+            *_fields(_BOOL, "id_valid"),
+            *_fields(_TEXT, "education title", null=True),
+            *_fields(_TEXT, "teaching_stage"),
+            *_fields(_TEXT, "certificate_stage subject backbone_level", null=True),
+            *_fields(_BOOL, "dual_qualified professional_course pe_music_art", null=True),
+            *LINEAGE,
+        ]
+    ),
+    "education_finance__line": pa.schema(
+        [
+            *_fields(_INT, "fiscal_year"),
+            *_fields(_TEXT, "area_code unit_code unit_name school_code school_kind_code form"),
+            *_fields(_INT, "line_no"),
+            *_fields(_TEXT, "item"),
+            *_fields(_YUAN, " ".join(f"amount_{n}" for n in range(1, 9)), null=True),
+            *_fields(pa.timestamp("us"), "updated_at"),
+            *LINEAGE,
+        ]
+    ),
+    "official_figures__figure": pa.schema(
+        [
+            *_fields(_TEXT, "indicator_id", null=True),
+            *_fields(_TEXT, "indicator_zh level_zh area_code"),
+            *_fields(_INT, "stat_year", null=True),
+            *_fields(_TEXT, "ref_period"),
+            *_fields(_FIGURE, "value"),
+            *_fields(_TEXT, "unit_zh source confidence note"),
+            *LINEAGE,
+        ]
+    ),
+}
+
+# One row a finding; only `masked_value` shows anything of the cell, and never an identifier.
+QUARANTINE_SCHEMA: Final = pa.schema(
+    [
+        *_fields(_TEXT, "delivery_id member sheet"),
+        *_fields(_INT, "row_no", null=True),
+        *_fields(_TEXT, "column_name cell", null=True),
+        *_fields(_TEXT, "rule_id severity message_zh remedy_zh"),
+        *_fields(_TEXT, "masked_value", null=True),
+    ]
+)
+
+STATUSES: Final = ("accepted", "partly", "refused")
+
+
+@dataclass(frozen=True)
+class DeliveryRow:
+    """One delivery as read under one contract version.
+
+    `period` is the statistical or fiscal year (0: all), `tables` maps record table -> path relative to the home,
+    rows_in = rows_accepted + rows_quarantined always. Raises Fault when these do not hold.
+    """
+
+    delivery_id: str
+    feed: str
+    area_code: str
+    period: int
+    part: str
+    sha256: str
+    file_name: str
+    submitter: str
+    reported_on: date | None
+    received_at: datetime
+    status: str
+    rows_in: int
+    rows_accepted: int
+    rows_quarantined: int
+    contract_version: str
+    tables: dict[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if self.status not in STATUSES:
+            raise Fault(f"报送件 {self.delivery_id} 的状态“{self.status}”不在约定之内。")
+        if self.rows_in != self.rows_accepted + self.rows_quarantined or min(self.rows_accepted, self.rows_in) < 0:
+            raise Fault(
+                f"报送件 {self.delivery_id} 行数对不上：收到 {self.rows_in} 行，"
+                f"接收 {self.rows_accepted} 行，隔离 {self.rows_quarantined} 行。"
+            )
+        if self.received_at.tzinfo is None:
+            raise Fault(f"报送件 {self.delivery_id} 的收到时间没有时区。")
+
+    @property
+    def key(self) -> tuple[str, str, int, str]:
+        """What a correction supersedes: (feed, area_code, period, part)."""
+        return (self.feed, self.area_code, self.period, self.part)
+
+
+def feed_tables(feed: str) -> list[str]:
+    """The record tables of a feed, in the order of RECORD_SCHEMAS."""
+    return [name for name in RECORD_SCHEMAS if name.split("__", 1)[0] == feed]
+
+
+def check_schema(table: str, actual: pa.Schema) -> None:
+    """Raise Fault unless `actual` has exactly the columns and types of the record table, in order."""
+    expected = RECORD_SCHEMAS.get(table)
+    if expected is None:
+        raise Fault(f"没有名为 {table} 的记录表。")
+    differing = sorted(set(_signature(expected)) ^ set(_signature(actual)))
+    if differing or expected.names != actual.names:
+        raise Fault(f"记录表 {table} 的列或类型与约定不符：{differing or actual.names}。")
+
+
+def _signature(schema: pa.Schema) -> Iterable[tuple[str, str]]:
+    return [(column.name, str(column.type)) for column in schema]

@@ -1,0 +1,274 @@
+"""Publication: the one function that may change what readers see, and it refuses without proof.
+
+What belongs here: checking the proof, building the release folder, flipping `current`. What does not: judging
+(`expectations/`), cleaning up after a crash (`warehouse.reconcile`), checking old releases (`warehouse.verify`).
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path, PurePosixPath
+from typing import Any, Final
+
+import duckdb
+
+from warehouse import candidate as candidates
+from warehouse.audit import write_audit
+from warehouse.candidate import Candidate
+from warehouse.changes import compare, next_version
+from warehouse.clock import SHANGHAI, now
+from warehouse.dictionary import contract, dictionary, read_docs
+from warehouse.errors import Fault, Refused, UsageError
+from warehouse.files import fsync_dir, fsync_tree, pretty_json, replace_symlink, sha256_file, unique_suffix
+from warehouse.fingerprint import fingerprint
+from warehouse.ledger import Ledger, ReleaseRow
+from warehouse.lock import exclusive
+from warehouse.manifest import BUILDING, MANIFEST_NAME, Release, current, list_files, read_release, releases
+from warehouse.marts_file import MARTS_FILE, MartColumns, copy_marts
+from warehouse.paths import Home
+from warehouse.reconcile import settle_releases
+from warehouse.verdict import Verdict
+
+__all__ = ["REPORT", "Release", "current", "publish", "releases"]
+
+PUBLISH_LOCK: Final = "publish"
+REPORT: Final = "quality/index.html"
+VERDICT_FILE: Final = "quality/verdict.json"
+_RESERVED_FOLDERS: Final = (("parquet",), ("csv",), ("contracts",))
+_STAMP: Final = "%Y%m%dT%H%M%S%z"
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Everything decided before the first file is written."""
+
+    release_id: str
+    published_at: str
+    candidate: Candidate
+    verdict: Verdict
+    previous: Release | None
+    artefacts: dict[str, bytes]
+
+
+def publish(
+    home: Home, ledger: Ledger, candidate: Candidate, verdict: Verdict, *, artefacts: Mapping[str, bytes]
+) -> Release:
+    """Publish exactly this candidate on the strength of exactly this verdict, or raise Refused saying why not.
+
+    `artefacts` maps paths inside the release folder to contents and must hold the auditor's report
+    (`quality/index.html`). Publishing what `current` already shows, judged by the same rules, changes nothing. Killed
+    at any point, `current` still names one whole release. Raises Refused, UsageError, Fault, OSError.
+    """
+    files = _check_artefacts(artefacts, verdict)
+    with exclusive(home, PUBLISH_LOCK):
+        settle_releases(home, ledger)
+        _check_proof(home, ledger, candidate, verdict)
+        standing = current(home)
+        if standing is not None and _is_same(standing, candidate, verdict):
+            return standing
+        ledger.record_candidate(candidate.candidate_id, candidate.fingerprint)
+        release_id, instant = _next_id(standing, candidate.fingerprint)
+        plan = _Plan(release_id, instant.isoformat(), candidate, verdict, standing, files)
+        release = _build(home, ledger, plan)
+        _flip(home, release)
+        ledger.record_release(release.row())
+        return release
+
+
+def _is_same(standing: Release, candidate: Candidate, verdict: Verdict) -> bool:
+    return (
+        standing.candidate_id == candidate.candidate_id
+        and standing.fingerprint == candidate.fingerprint
+        and standing.rules_version == verdict.rules_version
+    )
+
+
+# -- proof ------------------------------------------------------------------------------------------------------------
+
+
+def _check_proof(home: Home, ledger: Ledger, candidate: Candidate, verdict: Verdict) -> None:
+    name = candidate.candidate_id
+    if verdict.candidate_id != name:
+        raise Refused(f"拒绝发布：裁决针对的是候选 {verdict.candidate_id}，不是 {name}。", "请对本候选重新执行检查。")
+    if reasons := verdict.reasons():
+        raise Refused(f"拒绝发布：候选 {name} 未通过质量检查。" + "".join(reasons), "请按报告逐条处理后重新运行。")
+    recorded = ledger.verdict_digest(name)
+    if recorded is None:
+        raise Refused(f"拒绝发布：台账中没有对候选 {name} 的裁决记录。", "裁决只能由质量检查（eduplan run）产生。")
+    if recorded != verdict.digest():
+        raise Refused(
+            f"拒绝发布：对候选 {name} 的裁决与台账登记的不一致，裁决被改动过或已过时。", "请重新执行质量检查。"
+        )
+    _check_candidate(home, candidate, verdict)
+
+
+def _check_candidate(home: Home, candidate: Candidate, verdict: Verdict) -> None:
+    name = candidate.candidate_id
+    sealed = candidates.load(home, name)
+    content = fingerprint(sealed.database)
+    if not content == sealed.fingerprint == candidate.fingerprint:
+        raise Refused(
+            f"拒绝发布：候选 {name} 的内容在封存之后被改动（指纹应为 {sealed.fingerprint[:8]}，实为 {content[:8]}）。",
+            "请删除该候选目录后重新运行。",
+        )
+    if verdict.fingerprint != content:
+        raise Refused(
+            f"拒绝发布：裁决所依据的内容指纹 {verdict.fingerprint[:8]} 与候选 {name} 的 {content[:8]} 不符。",
+            "请对本候选重新执行检查。",
+        )
+    manifest = sealed.path / candidates.DBT_MANIFEST
+    expected = candidates.read_seal(sealed.path).get("dbt_manifest_sha256")
+    if not manifest.is_file() or sha256_file(manifest) != expected:
+        raise Refused(f"拒绝发布：候选 {name} 的 dbt manifest 缺失，或在封存之后被替换。", "请重新运行构建。")
+    _check_verdict_file(sealed.path / "verdict.json", verdict)
+
+
+def _check_verdict_file(path: Path, verdict: Verdict) -> None:
+    if path.is_file() and Verdict.from_json(path.read_bytes()).digest() != verdict.digest():
+        raise Refused("拒绝发布：候选目录中的裁决文件被改动，与登记的裁决不一致。", "请重新执行质量检查。")
+
+
+def _check_artefacts(artefacts: Mapping[str, bytes], verdict: Verdict) -> dict[str, bytes]:
+    if REPORT not in artefacts:
+        raise UsageError(f"发布缺少质量报告 {REPORT}。", "请先由检查结果生成报告。")
+    reserved = (MANIFEST_NAME, MARTS_FILE, "data_dictionary.json", "changes.json")
+    for name in artefacts:
+        parts = PurePosixPath(name)
+        outside = parts.is_absolute() or ".." in parts.parts or parts.as_posix() != name
+        if outside or name in reserved or parts.parts[:1] in _RESERVED_FOLDERS:
+            raise UsageError(f"附件路径不可用：{name!r}。", "请用发布目录内的相对路径，且不与固定文件重名。")
+    files = dict(artefacts)
+    if files.setdefault(VERDICT_FILE, verdict.to_json()) != verdict.to_json():
+        raise UsageError(f"附件 {VERDICT_FILE} 与裁决本身不一致。", "不必另外提供该文件，发布时会写入。")
+    return files
+
+
+# -- building ---------------------------------------------------------------------------------------------------------
+
+
+def _next_id(standing: Release | None, content: str) -> tuple[str, datetime]:
+    """An id later than the standing release's, also when the clock stepped back or stands still."""
+    instant = now().replace(microsecond=0)
+    if standing is not None:
+        before = datetime.fromisoformat(standing.manifest["published_at"]).astimezone(SHANGHAI)
+        instant = max(instant, before + timedelta(seconds=1))
+    return f"{instant.strftime(_STAMP)}-{content[:8]}", instant
+
+
+def _build(home: Home, ledger: Ledger, plan: _Plan) -> Release:
+    home.releases.mkdir(parents=True, exist_ok=True)
+    work_dir = home.releases / f"{BUILDING}{plan.release_id}-{unique_suffix()}"
+    work_dir.mkdir()
+    try:
+        _fill(home, ledger, plan, work_dir)
+        fsync_tree(work_dir)
+        work_dir.rename(home.releases / plan.release_id)
+    finally:
+        # Gone after the rename; otherwise what a failure left half built.
+        shutil.rmtree(work_dir, ignore_errors=True)
+    fsync_dir(home.releases)
+    return read_release(home.releases / plan.release_id)
+
+
+def _fill(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path) -> None:
+    old = plan.previous.path / MARTS_FILE if plan.previous else None
+    changes = compare(old, plan.candidate.database)
+    version = next_version(plan.previous.manifest["data_version"] if plan.previous else None, changes)
+    columns = _write_marts(home, ledger, plan, work_dir, version)
+    _write_documents(plan, work_dir, columns, version)
+    ends = {"from": plan.previous.release_id if plan.previous else None, "to": plan.release_id}
+    (work_dir / "changes.json").write_bytes(pretty_json({**ends, **changes}))
+    for name, data in sorted(plan.artefacts.items()):
+        path = work_dir / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    for path in work_dir.rglob("*"):
+        if path.is_file():
+            path.chmod(0o444)
+    manifest = work_dir / MANIFEST_NAME
+    manifest.write_bytes(pretty_json(_manifest(ledger, plan, list_files(work_dir), version)))
+    manifest.chmod(0o444)
+
+
+def _write_marts(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path, version: str) -> MartColumns:
+    history = [*ledger.releases(), _coming_row(plan, version)]
+    deliveries = ledger.deliveries()
+
+    def add(connection: duckdb.DuckDBPyConnection, database: str) -> None:
+        write_audit(
+            connection,
+            database,
+            home=home,
+            candidate=plan.candidate,
+            verdict=plan.verdict,
+            deliveries=deliveries,
+            releases=history,
+        )
+
+    return copy_marts(plan.candidate.database, work_dir, plan.candidate.fingerprint, add)
+
+
+def _coming_row(plan: _Plan, version: str) -> ReleaseRow:
+    return ReleaseRow(
+        release_id=plan.release_id,
+        candidate_id=plan.candidate.candidate_id,
+        fingerprint=plan.candidate.fingerprint,
+        verdict_digest=plan.verdict.digest(),
+        rules_version=plan.verdict.rules_version,
+        data_version=version,
+        manifest_sha256="",
+        previous_release_id=plan.previous.release_id if plan.previous else "",
+        published_at=plan.published_at,
+    )
+
+
+def _write_documents(plan: _Plan, work_dir: Path, columns: MartColumns, version: str) -> None:
+    docs = read_docs(plan.candidate.path / candidates.DBT_MANIFEST, columns)
+    (work_dir / "data_dictionary.json").write_bytes(pretty_json({"data_version": version, **dictionary(docs)}))
+    (work_dir / "contracts").mkdir()
+    for mart in docs:
+        path = work_dir / "contracts" / f"{mart.name}.odcs.yaml"
+        path.write_text(contract(mart, version=version), encoding="utf-8")
+
+
+def _manifest(ledger: Ledger, plan: _Plan, files: Mapping[str, Any], version: str) -> dict[str, Any]:
+    seq, head = ledger.journal_head()
+    previous = plan.previous
+    dbt = json.loads((plan.candidate.path / candidates.DBT_MANIFEST).read_bytes()).get("metadata", {})
+    return {
+        "release_id": plan.release_id,
+        "published_at": plan.published_at,
+        "data_version": version,
+        "candidate_id": plan.candidate.candidate_id,
+        "fingerprint": plan.candidate.fingerprint,
+        "previous": {"release_id": previous.release_id, "manifest_sha256": previous.manifest_sha256}
+        if previous
+        else None,
+        "journal": {"seq": seq, "hash": head},
+        "versions": {
+            "code_digest": plan.candidate.inputs["code_digest"],
+            "dbt": dbt.get("dbt_version"),
+            "duckdb": duckdb.__version__,
+            "rules": plan.verdict.rules_version,
+        },
+        "verdict": {
+            "digest": plan.verdict.digest(),
+            "rules_version": plan.verdict.rules_version,
+            "rules": len(plan.verdict.results),
+            "failed": sorted(result.rule_id for result in plan.verdict.results if not result.passed),
+            "judged_at": plan.verdict.judged_at,
+        },
+        "waivers": [],
+        "inputs": plan.candidate.inputs,
+        "files": dict(files),
+    }
+
+
+def _flip(home: Home, release: Release) -> None:
+    if home.current.exists() and not home.current.is_symlink():
+        raise Fault(f"{home.current} 不是符号链接，无法切换发布。", "请把它移走后重试。")
+    replace_symlink(home.current, f"{home.releases.name}/{release.release_id}")

@@ -1,0 +1,115 @@
+"""The verdict on one candidate: results of rules, bound to its id and fingerprint, failing closed.
+
+What belongs here: the type, its canonical bytes and digest, and the reasons why it does not pass. What does not: rules
+themselves and how they run (`expectations/`), and what a verdict permits (`warehouse.release`).
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Final
+
+from warehouse.errors import Fault
+from warehouse.files import canonical_json, sha256_bytes
+
+TIERS: Final = ("syntax", "validity", "quality", "macro")
+SEVERITIES: Final = ("critical", "warning", "info")
+
+
+@dataclass(frozen=True)
+class RuleResult:
+    """What one rule found. `observed` and `failing_keys` never hold personal data."""
+
+    rule_id: str
+    tier: str
+    severity: str
+    mart: str
+    column: str | None
+    passed: bool
+    rows_checked: int
+    rows_failed: int
+    failing_keys: tuple[str, ...]
+    title_zh: str
+    meaning_zh: str
+    remedy_zh: str
+    observed: str
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """All results of one judging. `rules_expected` is the size of the rule catalogue, `judged_at` an ISO instant."""
+
+    candidate_id: str
+    fingerprint: str
+    rules_version: str
+    rules_expected: int
+    results: tuple[RuleResult, ...]
+    judged_at: str
+
+    @property
+    def passed(self) -> bool:
+        """True only when no reason speaks against publication."""
+        return not self.reasons()
+
+    def reasons(self) -> list[str]:
+        """Why this verdict does not pass, in Chinese; empty when it does."""
+        return [*self._reasons_about_whole(), *(reason for r in self.results for reason in _reasons_about_rule(r))]
+
+    def _reasons_about_whole(self) -> list[str]:
+        found: list[str] = []
+        if not (self.candidate_id and self.fingerprint and self.rules_version):
+            found.append("裁决没有写明候选版本、内容指纹或规则版本。")
+        if self.rules_expected <= 0 or not self.results:
+            found.append("没有执行任何规则。")
+        if len(self.results) != self.rules_expected:
+            found.append(f"应有 {self.rules_expected} 条规则的结果，实有 {len(self.results)} 条。")
+        repeated = sorted(rule for rule, n in Counter(r.rule_id for r in self.results).items() if n > 1)
+        if repeated:
+            found.append(f"规则结果重复：{'、'.join(repeated)}。")
+        if sum(max(r.rows_checked, 0) for r in self.results) == 0:
+            found.append("所有规则合计检查了 0 行数据。")
+        return found
+
+    def to_json(self) -> bytes:
+        """Canonical UTF-8 JSON; the digest is taken over exactly these bytes."""
+        return canonical_json(asdict(self))
+
+    def digest(self) -> str:
+        """SHA-256 of `to_json()`."""
+        return sha256_bytes(self.to_json())
+
+    @classmethod
+    def from_json(cls, data: bytes | str) -> Verdict:
+        """Read what `to_json` wrote. Raises Fault on missing, unknown or mistyped fields."""
+        try:
+            raw = json.loads(data)
+            results = tuple(_rule_result(item) for item in raw.pop("results"))
+            return cls(results=results, **raw)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise Fault("裁决文件读不出来，可能已损坏或被改动。", "请重新执行质量检查（eduplan run）。") from error
+
+
+def _rule_result(raw: dict[str, Any]) -> RuleResult:
+    known = {field.name for field in fields(RuleResult)}
+    if set(raw) != known:
+        raise ValueError(f"fields differ: {sorted(set(raw) ^ known)}")
+    return RuleResult(**{**raw, "failing_keys": tuple(raw["failing_keys"])})
+
+
+def _reasons_about_rule(result: RuleResult) -> list[str]:
+    name = f"规则 {result.rule_id}（{result.title_zh}）"
+    found: list[str] = []
+    if result.severity not in SEVERITIES:
+        found.append(f"{name}的严重程度“{result.severity}”不在约定之内。")
+    if result.tier not in TIERS:
+        found.append(f"{name}的层级“{result.tier}”不在约定之内。")
+    if result.rows_checked < 0 or result.rows_failed < 0:
+        found.append(f"{name}的行数为负。")
+    if result.error is not None:
+        found.append(f"{name}执行出错：{result.error}")
+    elif not result.passed and result.severity == "critical":
+        found.append(f"{name}未通过：{result.rows_failed} 行不合格。{result.remedy_zh}")
+    return found
