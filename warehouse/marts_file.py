@@ -48,9 +48,25 @@ def copy_marts(
             add(connection, "published")
         columns = {name: [(column, kind) for column, kind in _columns(connection, name)] for name in names}
         connection.execute("DETACH published")
+        _add_short_names(connection, target, names)
     if fingerprint(target) != expected:
         raise Fault("发布文件与通过检查的候选内容不一致，未发布。", "请检查磁盘后重试。")
     return columns
+
+
+def _add_short_names(connection: duckdb.DuckDBPyConnection, target: Path, names: list[str]) -> None:
+    """A view of each mart in the default schema, so that a reader of marts.duckdb may write `FROM mart_enrolment`.
+
+    DuckDB names a database after its file, so `marts.mart_enrolment` could mean catalogue or schema `marts` and is
+    refused as ambiguous; without these views only `marts.marts.mart_enrolment` would do.
+    """
+    connection.execute(f"ATTACH {literal(str(target))} AS {MARTS_SCHEMA}")
+    for name in names:
+        mart = ident(name)
+        connection.execute(
+            f"CREATE VIEW {MARTS_SCHEMA}.main.{mart} AS SELECT * FROM {MARTS_SCHEMA}.{MARTS_SCHEMA}.{mart}"
+        )
+    connection.execute(f"DETACH {MARTS_SCHEMA}")
 
 
 def _copy_table(connection: duckdb.DuckDBPyConnection, name: str) -> None:

@@ -60,10 +60,11 @@ def _as_text(value: str | bytes) -> str:
 def _duckdb_texts(path: Path) -> Iterator[str]:
     with duckdb.connect(str(path), read_only=True) as connection:
         columns = connection.execute(
-            "select table_schema, table_name, column_name from information_schema.columns where data_type like 'VARCHAR%'"
+            "select table_catalog, table_schema, table_name, column_name from information_schema.columns"
+            " where data_type like 'VARCHAR%'"
         ).fetchall()
-        for schema, table, column in columns:
-            query = f'select distinct "{column}" from "{schema}"."{table}" where "{column}" is not null'
+        for catalogue, schema, table, column in columns:
+            query = f'select distinct "{column}" from "{catalogue}"."{schema}"."{table}" where "{column}" is not null'
             for row in connection.execute(query).fetchall():
                 yield from _flat(row[0])
 
