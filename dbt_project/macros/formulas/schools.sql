@@ -1,0 +1,67 @@
+{# Counting rules of the school census. #}
+
+{% macro counting_stage(stages) -%}
+    case
+        when {{ stages }} like '%senior_vocational' then 'senior_vocational'
+        when {{ stages }} like '%senior_general' then 'senior_general'
+        when {{ stages }} like '%junior' then 'junior'
+        when {{ stages }} like '%primary' then 'primary'
+        when {{ stages }} like '%preschool' then 'preschool'
+        when {{ stages }} like '%special' then 'special'
+    end
+{%- endmacro %}
+
+{% macro is_inclusive(is_public, inclusive_private) -%}
+    ({{ is_public }} or coalesce({{ inclusive_private }}, false))
+{%- endmacro %}
+
+{% macro form_stage(form) -%}
+    case
+        when {{ form }} in ('2105', '3111') then 'preschool'
+        when {{ form }} in ('2106', '3112') then 'primary'
+        when {{ form }} in ('2107', '3115') then 'junior'
+        when {{ form }} in ('2108', '3118') then 'senior_general'
+        when {{ form }} = '3221' then 'senior_vocational'
+        when {{ form }} = '3120' then 'special'
+    end
+{%- endmacro %}
+
+{% macro has_class_form(stage) -%}
+    {{ stage }} in ('preschool', 'primary', 'junior', 'senior_general')
+{%- endmacro %}
+
+{% macro has_class_sizes(stage) -%}
+    {{ stage }} in ('primary', 'junior', 'senior_general')
+{%- endmacro %}
+
+{% macro class_le45(row) -%}
+    {{ row }}.band_le25 + {{ row }}.band_26_30 + {{ row }}.band_31_35 + {{ row }}.band_36_40 + {{ row }}.band_41_45
+{%- endmacro %}
+
+{% macro class_46_55(row) -%}
+    {{ row }}.band_46_50 + {{ row }}.band_51_55
+{%- endmacro %}
+
+{% macro class_56_65(row) -%}
+    {{ row }}.band_56_60 + {{ row }}.band_61_65
+{%- endmacro %}
+
+{% macro large_classes(class_56_65, class_ge66) -%}
+    {{ class_56_65 }} + {{ class_ge66 }}
+{%- endmacro %}
+
+{% macro large_class_share(large_classes, class_total) -%}
+    {{ ratio_percent(large_classes, class_total) }}
+{%- endmacro %}
+
+{% macro school_year_label(stat_year) -%}
+    concat(cast({{ stat_year }} as varchar), '/', cast({{ stat_year }} + 1 as varchar), '学年初')
+{%- endmacro %}
+
+{% macro fiscal_year_label(fiscal_year) -%}
+    concat(cast({{ fiscal_year }} as varchar), '财政年度')
+{%- endmacro %}
+
+{% macro census_day(period) -%}
+    make_date({{ period }}, 9, 1)
+{%- endmacro %}

@@ -1,0 +1,74 @@
+{{ config(materialized='view') }}
+{#- Nearly everybody stands in one row. Only those who may not are ranked; a short prefix of the key finds them cheaply,
+    and a prefix that two persons share merely ranks two persons who need no ranking. -#}
+with posts as (
+    select
+        teachers.stat_year as period,
+        teachers.person_key,
+        left(teachers.person_key, 12) as key_prefix,
+        areas.area_code,
+        teachers.school_code,
+        teachers.post_kind,
+        teachers.post_category,
+        teachers.stage,
+        {{ is_bachelor_or_above('teachers.education') }} as is_bachelor_or_above,
+        teachers.delivery_id,
+        teachers.row_no
+    from {{ ref('stg_teacher') }} as teachers
+    inner join {{ ref('int_area_year') }} as areas
+        on
+            teachers.stat_year = areas.period
+            and teachers.area_code = areas.reporting_code
+),
+
+repeated as (
+    select
+        period,
+        key_prefix
+    from posts
+    group by period, key_prefix
+    having count(*) > 1
+),
+
+single_posts as (
+    select posts.* from posts
+    left join repeated
+        on
+            posts.period = repeated.period
+            and posts.key_prefix = repeated.key_prefix
+    where repeated.period is null
+),
+
+main_posts as (
+    select posts.* from posts
+    inner join repeated
+        on
+            posts.period = repeated.period
+            and posts.key_prefix = repeated.key_prefix
+    qualify row_number() over (
+        partition by posts.period, posts.person_key
+        order by {{ post_rank('posts.post_kind') }}, posts.school_code, posts.delivery_id, posts.row_no
+    ) = 1
+)
+
+select
+    period,
+    person_key,
+    area_code,
+    school_code,
+    post_kind,
+    post_category,
+    stage,
+    is_bachelor_or_above
+from single_posts
+union all
+select
+    period,
+    person_key,
+    area_code,
+    school_code,
+    post_kind,
+    post_category,
+    stage,
+    is_bachelor_or_above
+from main_posts

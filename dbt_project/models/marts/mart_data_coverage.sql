@@ -1,0 +1,84 @@
+with deliveries as (
+    select * from {{ ref('stg_delivery') }}
+),
+
+latest_of_kind as (
+    select
+        feeds.period_kind,
+        max(deliveries.period) as period
+    from deliveries
+    inner join {{ ref('stg_feed') }} as feeds
+        on deliveries.feed = feeds.feed
+    where deliveries.status <> 'refused'
+    group by feeds.period_kind
+),
+
+latest_of_all as (
+    select max(period) as period from deliveries
+    where status <> 'refused'
+),
+
+due as (
+    select
+        parts.feed,
+        areas.area_code,
+        areas.reporting_code,
+        areas.period,
+        parts.part
+    from {{ ref('stg_feed_part') }} as parts
+    cross join latest_of_all
+    left join latest_of_kind
+        on parts.period_kind = latest_of_kind.period_kind
+    inner join {{ ref('int_area_year') }} as areas
+        on areas.period between parts.first_year and coalesce(latest_of_kind.period, latest_of_all.period)
+    where parts.per_area
+    union all
+    select
+        parts.feed,
+        areas.area_code,
+        areas.area_code as reporting_code,
+        0 as period,
+        parts.part
+    from {{ ref('stg_feed_part') }} as parts
+    cross join {{ ref('stg_area') }} as areas
+    where
+        not parts.per_area
+        and areas.area_level = 'city'
+),
+
+matched as (
+    select
+        coalesce(due.feed, deliveries.feed) as feed,
+        coalesce(due.area_code, deliveries.area_code) as area_code,
+        coalesce(due.period, deliveries.period) as period,
+        coalesce(due.part, deliveries.part) as part,
+        due.feed is not null as expected,
+        {{ coverage_status('deliveries.status') }} as status,
+        deliveries.delivery_id,
+        deliveries.rows_in,
+        deliveries.rows_accepted,
+        deliveries.rows_quarantined,
+        deliveries.reported_on
+    from due
+    full outer join deliveries
+        on
+            due.feed = deliveries.feed
+            and due.reporting_code = deliveries.area_code
+            and due.period = deliveries.period
+            and due.part = deliveries.part
+)
+
+select
+    feed,
+    area_code,
+    cast(period as integer) as period,
+    part,
+    expected,
+    status,
+    delivery_id,
+    rows_in,
+    rows_accepted,
+    rows_quarantined,
+    reported_on,
+    {{ coverage_remark('expected', 'status', 'rows_quarantined') }} as note
+from matched

@@ -1,0 +1,14 @@
+select
+    fiscal_year,
+    area_code,
+    unit_code,
+    school_kind_code,
+    form,
+    amount_1,
+    amount_2,
+    amount_3,
+    delivery_id
+from {{ source('records', 'education_finance__line') }}
+where
+    line_no = 1
+    and form in ('jz_1', 'jz_3')

@@ -1,0 +1,114 @@
+"""The auditor's report: one self-contained page that says what was judged, on what evidence, and with what result.
+
+What belongs here: rendering. The page works offline and without scripts, loads nothing, escapes everything that comes
+from data, masks what looks like a personal number, and prints on A4. What does not: judging (`expectations.gate`), the
+figures (`expectations.report_data`), and GX's own Data Docs, which print cell values unescaped and are never made.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from expectations.privacy import mask
+from expectations.report_data import KEYS_SHOWN, gather
+from warehouse.errors import Fault
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+    from warehouse.candidate import Candidate
+    from warehouse.verdict import Verdict
+
+_TEMPLATES: Final = Path(__file__).parent / "templates"
+
+
+@dataclass(frozen=True)
+class ReportContext:
+    """What the caller knows beyond candidate and verdict; every field may be left out.
+
+    `previous_release_id`: the release readers see until now; `code_version`: what built the candidate; `notes_zh`:
+    sentences for the reader, such as which deliveries were held and why.
+    """
+
+    title_zh: str = "教育规划监测数据质量报告"
+    title_en: str = "Data quality report of the education plan monitor"
+    previous_release_id: str | None = None
+    code_version: str | None = None
+    notes_zh: tuple[str, ...] = ()
+
+
+def render_report(candidate: Candidate, verdict: Verdict, context: ReportContext | None = None) -> bytes:
+    """The report as UTF-8 HTML, the same bytes for the same candidate, verdict and context.
+
+    Raises Fault when the verdict belongs to another candidate or the database cannot be opened.
+    """
+    if (verdict.candidate_id, verdict.fingerprint) != (candidate.candidate_id, candidate.fingerprint):
+        raise Fault(f"裁决属于候选 {verdict.candidate_id}，不能用于候选 {candidate.candidate_id} 的报告。")
+    style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
+    page = _template().render(
+        context=context or ReportContext(),
+        candidate=candidate,
+        verdict=verdict,
+        reasons=verdict.reasons(),
+        counts=_counts(verdict),
+        content=gather(candidate.database, verdict),
+        keys_shown=KEYS_SHOWN,
+        style=style,
+        style_hash=_csp_hash(style),
+    )
+    return page.encode("utf-8")
+
+
+def _csp_hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()).decode("ascii")
+
+
+def _counts(verdict: Verdict) -> dict[str, int]:
+    failed = [result for result in verdict.results if not result.passed]
+    return {
+        "passed": len(verdict.results) - len(failed),
+        "errors": sum(result.error is not None for result in failed),
+        "critical": sum(result.error is None and result.severity == "critical" for result in failed),
+        "warning": sum(result.error is None and result.severity == "warning" for result in failed),
+        "info": sum(result.error is None and result.severity == "info" for result in failed),
+        "rows": sum(result.rows_checked for result in verdict.results),
+    }
+
+
+@cache
+def _template() -> Template:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+    from markupsafe import Markup
+
+    def tidy(value: Any) -> Any:
+        """Mask every text on its way into the page; None becomes a dash."""
+        if value is None:
+            return "—"
+        return value if isinstance(value, Markup) or not isinstance(value, str) else mask(value)
+
+    environment = Environment(
+        loader=FileSystemLoader(_TEMPLATES),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=tidy,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["css"] = Markup
+    environment.filters["number"] = number
+    return environment.get_template("report.html.j2")
+
+
+def number(value: float | Decimal | None, decimals: int | None = None) -> str:
+    """A figure with thousands separators; `decimals` None prints whole numbers whole and others with two places."""
+    if value is None:
+        return "—"
+    if decimals is None:
+        decimals = 0 if value == int(value) else 2
+    return f"{value:,.{decimals}f}"

@@ -1,0 +1,165 @@
+"""The dbt models as assets, their tests as asset checks, and the sealed candidate.
+
+What belongs here: how dbt's nodes are named, grouped and described in Dagster, and the step that runs them. What does
+not: running dbt (`orchestration.dbt`) and sealing (`warehouse.candidate`).
+"""
+
+# No postponed annotations here: Dagster reads the parameters' types.
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from dagster import (
+    AssetCheckEvaluation,
+    AssetCheckResult,
+    AssetDep,
+    AssetExecutionContext,
+    AssetKey,
+    AssetMaterialization,
+    AssetObservation,
+    AssetsDefinition,
+    AssetSpec,
+    MaterializeResult,
+    MetadataValue,
+    Output,
+    ResourceParam,
+    TableColumn,
+    TableSchema,
+    asset,
+)
+from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
+from dagster_dbt.dbt_manifest import validate_manifest
+
+from orchestration import dbt, keys, steps
+from orchestration.report import Station
+from orchestration.steps import Workbench
+from warehouse.errors import EduplanError, Refused
+from warehouse.records import RECORD_SCHEMAS
+
+Event = Output[Any] | AssetMaterialization | AssetObservation | AssetCheckResult | AssetCheckEvaluation
+MARTS_SCHEMA: Final = "marts"
+# What `dbt build` makes or runs; everything else in a manifest is only described there.
+_BUILT: Final = {"model", "seed", "snapshot", "test"}
+
+
+class Translator(DagsterDbtTranslator):
+    """Sources are the records assets and the active set; every model waits for the active set."""
+
+    def __init__(self) -> None:
+        # Several record tables come from one feed, so several dbt sources are one asset.
+        super().__init__(DagsterDbtTranslatorSettings(enable_duplicate_source_asset_keys=True))
+
+    def get_asset_key(self, dbt_resource_props: Mapping[str, Any]) -> AssetKey:
+        """Record tables belong to their feed's asset; `records.delivery` and `records.feed` to the active set."""
+        if dbt_resource_props["resource_type"] != "source":
+            return super().get_asset_key(dbt_resource_props)
+        name = dbt_resource_props["name"]
+        return keys.records_key(name.split("__", 1)[0]) if name in RECORD_SCHEMAS else keys.ACTIVE_SET
+
+    def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+        """The folder below models/ (staging, intermediate, marts), or `seeds`."""
+        return "seeds" if dbt_resource_props["resource_type"] == "seed" else str(dbt_resource_props["fqn"][1])
+
+    def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> AssetSpec:
+        """The spec dagster-dbt makes, with the active set among its dependencies."""
+        spec = super().get_asset_spec(manifest, unique_id, project)
+        if spec.key == keys.ACTIVE_SET or any(dep.asset_key == keys.ACTIVE_SET for dep in spec.deps):
+            return spec
+        return spec.replace_attributes(deps=[*spec.deps, AssetDep(keys.ACTIVE_SET)], owners=[keys.OWNER])
+
+
+def mart_keys(manifest: Path, translator: DagsterDbtTranslator) -> dict[str, AssetKey]:
+    """Name -> asset key of every model of schema `marts`."""
+    nodes = validate_manifest(manifest)["nodes"].values()
+    return {
+        node["name"]: translator.get_asset_key(node)
+        for node in nodes
+        if node["resource_type"] == "model" and node["schema"] == MARTS_SCHEMA
+    }
+
+
+def build_marts_assets(manifest: Path, translator: DagsterDbtTranslator) -> list[AssetsDefinition]:
+    """All dbt models and seeds as one multi-asset, and the candidate sealed from them."""
+
+    @dbt_assets(manifest=manifest, dagster_dbt_translator=translator, name="dbt_build")
+    def dbt_build(context: AssetExecutionContext, workbench: ResourceParam[Workbench]) -> Iterator[Event]:
+        """Build every mart into a fresh candidate database: all of them or none."""
+        if context.is_subset:
+            raise Refused("候选版本必须整体构建。", "请选择全部 dbt 模型，或直接运行 release_job（eduplan run）。")
+        with workbench.record.station("build") as station:
+            events, problem = _run_dbt(context, workbench, station, manifest, translator)
+            station.summary = "dbt 未通过" if problem else f"{len(events)} 个模型与测试完成"
+        # What did succeed is shown also when something else did not.
+        yield from events
+        if problem is not None:
+            raise problem
+
+    return [dbt_build, _candidate(list(mart_keys(manifest, translator).values()))]
+
+
+def _run_dbt(
+    context: AssetExecutionContext,
+    bench: Workbench,
+    station: Station,
+    manifest: Path,
+    translator: DagsterDbtTranslator,
+) -> tuple[list[Event], EduplanError | None]:
+    content = validate_manifest(manifest)
+    total = sum(node["resource_type"] in _BUILT for node in content["nodes"].values())
+    build = steps.begin(bench)
+    steps.warm_gate(bench)
+    events: list[Event] = []
+    with dbt.building(build, manifest, translator, context) as invocation:
+        for event in invocation.stream():
+            events.append(event)
+            station.advance(min(len(events), total), total)
+        exit_code = invocation.process.wait()
+    problem = dbt.failure(dbt.artefact_dir(build), content, exit_code=exit_code)
+    if problem is not None:
+        dbt.keep_log(build, bench.home)
+        return events, problem
+    dbt.keep_artefacts(build)
+    tables = dbt.read_tables(build.database)
+    return [_with_content(event, content, tables) for event in events], None
+
+
+def _with_content(event: Event, manifest: Mapping[str, Any], tables: Mapping[tuple[str, str], dbt.Table]) -> Event:
+    """Row count and the columns as they really are, on every table dbt made."""
+    if not isinstance(event, Output):
+        return event
+    unique_id = event.metadata["unique_id"].value
+    node = manifest["nodes"].get(unique_id, {})
+    table = tables.get((node.get("schema", ""), node.get("alias") or node.get("name", "")))
+    if table is None:
+        return event
+    about = node.get("columns", {})
+    schema = TableSchema(
+        [TableColumn(name, kind, description=about.get(name, {}).get("description")) for name, kind in table.columns]
+    )
+    return event.with_metadata({**event.metadata, "dagster/row_count": table.rows, "dagster/column_schema": schema})
+
+
+def _candidate(marts: Sequence[AssetKey]) -> AssetsDefinition:
+    @asset(
+        key=keys.CANDIDATE,
+        deps=marts,
+        group_name=keys.CANDIDATE_GROUP,
+        kinds={"duckdb"},
+        owners=[keys.OWNER],
+        description=(
+            "封存的候选版本：一个不再改动的 DuckDB 文件，编号由采用的报送件和代码决定，内容有指纹。\n\n"
+            "The sealed candidate: a pure function of the active deliveries and the code, with a content fingerprint."
+        ),
+    )
+    def candidate(workbench: ResourceParam[Workbench]) -> Iterator[MaterializeResult[None]]:
+        sealed = steps.seal(workbench)
+        yield MaterializeResult(
+            metadata={
+                "candidate_id": sealed.candidate_id,
+                "fingerprint": sealed.fingerprint,
+                "database": MetadataValue.path(str(sealed.database)),
+                "deliveries": len(sealed.inputs["deliveries"]),
+            }
+        )
+
+    return candidate

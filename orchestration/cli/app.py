@@ -1,0 +1,167 @@
+"""The commands of `eduplan`: names, arguments and help, in Chinese first.
+
+What belongs here: declarations. What does not: the work of a command; each one hands over to a module of this folder,
+imported only then, so that `--help` stays quick.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from typer import rich_utils
+
+# The fixed words of help pages.
+rich_utils.OPTIONS_PANEL_TITLE = "选项 Options"
+rich_utils.ARGUMENTS_PANEL_TITLE = "参数 Arguments"
+rich_utils.COMMANDS_PANEL_TITLE = "命令 Commands"
+rich_utils.DEFAULT_STRING = "[默认: {}]"
+rich_utils.REQUIRED_LONG_STRING = "[必填]"
+
+_SETTINGS: Final = {"help_option_names": ["--help", "-h"], "terminal_width": 100}
+
+app = typer.Typer(
+    name="eduplan",
+    help=(
+        "教育规划指标仓库：收取报送件，构建、检查并发布指标。\n\n"
+        "Takes in what offices deliver, builds indicator marts, judges them and publishes.\n\n"
+        "状态目录由环境变量 EDUPLAN_HOME 指定（默认 ./var）。退出码：0 完成，1 被检查拒绝，2 用法不对，3 故障。"
+    ),
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    context_settings=_SETTINGS,
+)
+plan_app = typer.Typer(help="规划登记表。The plan registry.", no_args_is_help=True, context_settings=_SETTINGS)
+app.add_typer(plan_app, name="plan")
+
+Json = Annotated[bool, typer.Option("--json", help="以 JSON 输出，供程序读取。Print JSON.")]
+Profile = Annotated[str, typer.Option(help="示例城市规模：small 或 city。Size of the sample city.")]
+Years = Annotated[str, typer.Option(help="年度范围，如 2020-2025。Years, first-last.")]
+Dirt = Annotated[float, typer.Option(help="损坏行的比例，0 到 0.5。Share of damaged rows.")]
+Seed = Annotated[int, typer.Option(help="随机种子，相同种子得到相同文件。Same seed, same files.")]
+
+
+@app.command()
+def demo(
+    profile: Profile = "small", years: Years = "", seed: Seed = 20250901, dirt: Dirt = 0.002, json: Json = False
+) -> int:
+    """用示例城市走完全程：报送、收取、构建、检查、发布。The whole way on the sample city."""
+    from orchestration.cli import demo as command
+
+    return command.demo(command.Sample(profile, command.years_of(profile, years), seed, dirt), as_json=json)
+
+
+@app.command()
+def sample(  # noqa: PLR0917 - typer passes options by name
+    out: Annotated[Path, typer.Argument(help="写到哪个目录。Where to write.")],
+    profile: Profile = "small",
+    years: Years = "",
+    seed: Seed = 20250901,
+    dirt: Dirt = 0.002,
+    json: Json = False,
+) -> int:
+    """只生成示例城市的报送件，不收取。Write the deliveries of the sample city."""
+    from orchestration.cli import demo as command
+
+    return command.sample(out, command.Sample(profile, command.years_of(profile, years), seed, dirt), as_json=json)
+
+
+@app.command()
+def run(json: Json = False) -> int:
+    """收取全部等待的报送件，构建、检查并发布。Take in what waits, build, judge, publish."""
+    from orchestration.cli import run as command
+
+    return command.run(as_json=json)
+
+
+@app.command()
+def intake(json: Json = False) -> int:
+    """只收取并解析，不构建。Take in only."""
+    from orchestration.cli import run as command
+
+    return command.intake(as_json=json)
+
+
+@app.command()
+def check(
+    file: Annotated[Path, typer.Argument(help="要检查的文件。The file.")],
+    feed: Annotated[str, typer.Option(help="报送类别，如 school_census。The feed.")],
+    json: Json = False,
+) -> int:
+    """报送前自查一个文件，不留任何痕迹。Rehearse a file before handing it in."""
+    from orchestration.cli import check as command
+
+    return command.check(file, feed, as_json=json)
+
+
+@app.command()
+def status(json: Json = False) -> int:
+    """当前发布、等待收取的报送件、各类报送情况。What is published and what waits."""
+    from orchestration.cli import look as command
+
+    return command.status(as_json=json)
+
+
+@app.command()
+def releases(json: Json = False) -> int:
+    """历次发布。All releases."""
+    from orchestration.cli import look as command
+
+    return command.list_releases(as_json=json)
+
+
+@app.command()
+def verify(
+    release: Annotated[str | None, typer.Argument(help="发布编号；不填则核对全部。All when left out.")] = None,
+    json: Json = False,
+) -> int:
+    """核对发布、原件、台账是否完整未被改动。Is everything still what it was?"""
+    from orchestration.cli import look as command
+
+    return command.verify(release, as_json=json)
+
+
+@app.command()
+def explain(
+    indicator: Annotated[str, typer.Argument(help="指标编号，如 pre_enrolment。The indicator's id.")],
+    area: Annotated[str, typer.Option(help="区域代码或名称，默认全市。Area code or name.")] = "500000",
+    year: Annotated[int | None, typer.Option(help="年度；不填取最新。The newest when left out.")] = None,
+    json: Json = False,
+) -> int:
+    """说明一个数从哪里来：公式、分子、分母、报送件。Where a figure comes from."""
+    from orchestration.cli import explain as command
+
+    return command.explain(indicator, area, year, as_json=json)
+
+
+@app.command()
+def diff(
+    old: Annotated[str, typer.Argument(help="较早的发布编号。The earlier release.")],
+    new: Annotated[str, typer.Argument(help="较晚的发布编号。The later release.")],
+    json: Json = False,
+) -> int:
+    """逐值比较两次发布。Compare two releases value by value."""
+    from orchestration.cli import look as command
+
+    return command.diff(old, new, as_json=json)
+
+
+@app.command()
+def dev(port: Annotated[int, typer.Option(help="网页端口。Port of the web page.")] = 3000) -> int:
+    """启动 Dagster 网页与守护进程（仅本机 127.0.0.1）。The Dagster UI and daemon."""
+    from orchestration.cli import dev as command
+
+    return command.dev(port)
+
+
+@plan_app.command("verify")
+def plan_verify(
+    text: Annotated[Path, typer.Option("--text", help="规划原文（UTF-8 文本）。The plan's text.")],
+    json: Json = False,
+) -> int:
+    """用规划原文核对登记表的每一条。Check every statement of the registry against the text."""
+    from orchestration.cli import plan as command
+
+    return command.verify(text, as_json=json)

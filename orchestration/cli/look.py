@@ -1,0 +1,161 @@
+"""`eduplan status`, `releases`, `verify` and `diff`: looking, never changing.
+
+What belongs here: reading ledger and releases for people. What does not: repairing what is found.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from orchestration.cli.console import out, print_error, print_json, table
+from orchestration.cli.main import OK, REFUSED
+from warehouse.changes import compare
+from warehouse.errors import Refused
+from warehouse.ledger import Ledger
+from warehouse.manifest import Release, current, read_release, releases
+from warehouse.marts_file import MARTS_FILE
+from warehouse.paths import Home
+from warehouse.verify import verify as findings_of
+
+_SHOWN: Final = 30
+
+
+def status(*, as_json: bool) -> int:
+    """What is published, how old it is, what waits, and what each feed delivered."""
+    from sources import contract, intake
+
+    home = Home.from_env()
+    if not home.root.is_dir():
+        raise Refused(f"状态目录 {home.root} 还不存在。", "请先执行 eduplan run 或 eduplan demo。")
+    with _ledger(home) as ledger:
+        arrivals = intake.scan(home, ledger)
+        active = ledger.active_set(intake.contract_versions())
+        counts = Counter((row.feed, row.status) for row in active)
+    standing = current(home)
+    titles = {feed: contract.load(feed).info.title_zh for feed in contract.feeds()}
+    feeds = [
+        {"feed": feed, "title_zh": title, **{name: counts[feed, name] for name in ("accepted", "partly", "refused")}}
+        for feed, title in titles.items()
+    ]
+    content = {
+        "home": str(home.root),
+        "release_id": standing.release_id if standing else None,
+        "published_at": standing.manifest["published_at"] if standing else None,
+        "waiting": len(arrivals),
+        "feeds": feeds,
+    }
+    if as_json:
+        print_json(content)
+    else:
+        _print_status(content, feeds)
+    return OK
+
+
+def _print_status(content: Mapping[str, Any], feeds: list[dict[str, Any]]) -> None:
+    out.print(f"状态目录：{content['home']}", soft_wrap=True)
+    if content["release_id"]:
+        out.print(f"当前发布：{content['release_id']}（{content['published_at']}）")
+    else:
+        out.print("当前发布：尚无")
+    out.print(f"等待收取：{content['waiting']} 件")
+    columns = [("类别", "left"), ("名称", "left"), ("接收", "right"), ("部分接收", "right"), ("退回", "right")]
+    out.print(table("采用的报送件", columns, [tuple(feed.values()) for feed in feeds]))
+
+
+def list_releases(*, as_json: bool) -> int:
+    """All releases, oldest first."""
+    home = Home.from_env()
+    standing = current(home)
+    shown = standing.release_id if standing else None
+    found = [{**_release_line(release), "current": release.release_id == shown} for release in releases(home)]
+    if as_json:
+        print_json(found)
+    elif not found:
+        out.print("尚无发布。")
+    else:
+        columns = [
+            ("发布编号", "left"),
+            ("数据版本", "left"),
+            ("规则", "right"),
+            ("未通过（警告）", "right"),
+            ("当前", "left"),
+        ]
+        rows = [
+            (r["release_id"], r["data_version"], r["rules"], r["rules_failed"], "←" if r["current"] else "")
+            for r in found
+        ]
+        out.print(table("历次发布", columns, rows))
+    return OK
+
+
+def _release_line(release: Release) -> dict[str, Any]:
+    verdict = release.manifest["verdict"]
+    return {
+        "release_id": release.release_id,
+        "published_at": release.manifest["published_at"],
+        "data_version": release.manifest["data_version"],
+        "candidate_id": release.candidate_id,
+        "fingerprint": release.fingerprint,
+        "rules": verdict["rules"],
+        "rules_failed": len(verdict["failed"]),
+        "deliveries": len(release.manifest["inputs"]["deliveries"]),
+    }
+
+
+def verify(release_id: str | None, *, as_json: bool) -> int:
+    """Exit code 1 when anything is not what it was."""
+    home = Home.from_env()
+    if not home.root.is_dir():
+        raise Refused(f"状态目录 {home.root} 不存在，无可核对。", "请检查环境变量 EDUPLAN_HOME。")
+    found = findings_of(home, release_id)
+    if as_json:
+        print_json({"release_id": release_id, "whole": not found, "findings": found})
+    elif found:
+        for line in found:
+            print_error(line)
+    else:
+        out.print(f"[green]✓[/] 核对完毕，{'发布 ' + release_id if release_id else '全部发布'}、原件与台账完整。")
+    return REFUSED if found else OK
+
+
+def diff(old: str, new: str, *, as_json: bool) -> int:
+    """Every value that differs."""
+    home = Home.from_env()
+    before, after = _release(home, old), _release(home, new)
+    changes = {"from": old, "to": new, **compare(before.path / MARTS_FILE, after.path / MARTS_FILE)}
+    if as_json:
+        print_json(changes)
+        return OK
+    for name, count in changes["counts"].items():
+        out.print(f"{name}：新增 {count['added']}，删除 {count['removed']}，改变 {count['changed']}")
+    for name, found in changes["tables"].items():
+        _print_changed(name, found["changed"])
+    return OK
+
+
+def _print_changed(name: str, changed: list[dict[str, Any]]) -> None:
+    if not changed:
+        return
+    columns = [("键", "left"), ("列", "left"), ("原值", "right"), ("新值", "right")]
+    rows = [(" ".join(map(str, c["key"].values())), c["column"], c["old"], c["new"]) for c in changed[:_SHOWN]]
+    out.print(table(name, columns, rows))
+    if len(changed) > _SHOWN:
+        out.print(f"其余 {len(changed) - _SHOWN} 处用 --json 查看。")
+
+
+def _release(home: Home, release_id: str) -> Release:
+    if not (home.releases / release_id).is_dir():
+        raise Refused(f"没有发布 {release_id}。", "请用 eduplan releases 查看现有发布。")
+    return read_release(home.releases / release_id)
+
+
+@contextlib.contextmanager
+def _ledger(home: Home) -> Iterator[Ledger]:
+    ledger = Ledger(home.ledger_url)
+    try:
+        yield ledger
+    finally:
+        ledger.close()

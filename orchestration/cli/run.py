@@ -1,0 +1,135 @@
+"""`eduplan run` and `eduplan intake`.
+
+What belongs here: starting them and telling people what came of it. What does not: the stations.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from rich.console import Console
+
+from orchestration.cli.console import err, out, print_json, table
+from orchestration.cli.main import OK, REFUSED
+from orchestration.cli.progress import TerminalReporter
+from orchestration.logs import logging_to
+from orchestration.report import RunRecord
+from orchestration.steps import open_workbench, refused_deliveries, report_path, take_in
+from sources.intake import IntakeReport
+from sources.receipts import STATUS_ZH, receipt_path
+from warehouse.errors import EduplanError, Refused
+from warehouse.masking import mask_personal
+from warehouse.paths import Home
+from warehouse.records import DeliveryRow
+
+_SHOWN: Final = 10
+
+
+def run(*, as_json: bool) -> int:
+    """Take in, build, judge, publish; see `run_once` for what is raised."""
+    home = Home.from_env()
+    record = RunRecord()
+    try:
+        run_once(home, record=record)
+    except Refused as refusal:
+        if as_json:
+            print_json({**run_summary(home, record), "outcome": "refused", "reason": str(refusal)})
+        raise
+    if as_json:
+        print_json(run_summary(home, record))
+    else:
+        print_outcome(home, record)
+    return REFUSED if record.intake is not None and refused_deliveries(record.intake) else OK
+
+
+def run_once(home: Home, *, record: RunRecord, settle: float | None = None) -> None:
+    """Fill `record` by running the job in this process, with progress on the terminal.
+
+    When it is refused, says where the report lies. Raises Refused (gate, tests, lock), Fault and whatever else a
+    station raises as EduplanError.
+    """
+    from orchestration.instance import run_job
+
+    home.ensure()
+    with logging_to(home), TerminalReporter(err) as reporter:
+        record.reporter = reporter
+        try:
+            run_job(home, record, settle=settle)
+        except EduplanError:
+            if record.intake is not None:
+                _print_deliveries(home, record.intake, err)
+            if record.verdict is not None and record.candidate is not None:
+                err.print(f"质量报告：{report_path(record.candidate)}", soft_wrap=True)
+            raise
+
+
+def intake(*, as_json: bool) -> int:
+    """Take in only."""
+    home = Home.from_env()
+    with logging_to(home), TerminalReporter(err) as reporter, open_workbench(home, RunRecord(reporter)) as bench:
+        report = take_in(bench)
+    if as_json:
+        print_json(_intake_summary(home, report))
+    else:
+        _print_deliveries(home, report)
+    return REFUSED if refused_deliveries(report) else OK
+
+
+def run_summary(home: Home, record: RunRecord) -> dict[str, Any]:
+    """A run for machines."""
+    inputs, release, verdict = record.inputs, record.release, record.verdict
+    shown = release or (inputs.repeats if inputs is not None else None)
+    return {
+        "outcome": "unchanged" if record.unchanged else "released",
+        "release_id": shown.release_id if shown else None,
+        "release": str(shown.path) if shown else None,
+        "candidate_id": inputs.candidate_id if inputs else None,
+        "rules": len(verdict.results) if verdict else None,
+        "rules_failed": sorted(r.rule_id for r in verdict.results if not r.passed) if verdict else None,
+        "intake": _intake_summary(home, record.intake) if record.intake else None,
+        "seconds": {name: round(seconds, 2) for name, seconds in record.seconds.items()},
+    }
+
+
+def print_outcome(home: Home, record: RunRecord) -> None:
+    """A run for people: what became of the deliveries, and the release."""
+    if record.intake is not None:
+        _print_deliveries(home, record.intake)
+    if record.unchanged and record.inputs is not None and record.inputs.repeats is not None:
+        out.print(f"无变化，未构建。当前发布：{record.inputs.repeats.release_id}")
+    if record.release is not None:
+        print_release(record)
+
+
+def print_release(record: RunRecord) -> None:
+    """Where the release, its marts and its report are."""
+    release = record.release
+    if release is None:
+        return
+    out.print(f"[bold]发布[/] {release.release_id}（数据版本 {release.manifest['data_version']}）")
+    for label, name in (("指标库", "marts.duckdb"), ("质量报告", "quality/index.html"), ("变化", "changes.json")):
+        out.print(f"  {label}：{release.path / name}", soft_wrap=True)
+
+
+def _intake_summary(home: Home, report: IntakeReport) -> dict[str, Any]:
+    receipts = {row.delivery_id: str(receipt_path(home, row.feed, row.delivery_id)) for row in report.deliveries}
+    return {**report.to_dict(), "receipts": receipts}
+
+
+def _print_deliveries(home: Home, report: IntakeReport, console: Console = out) -> None:
+    """Deliveries that need somebody's attention, the refused ones first; accepted ones are only counted."""
+    attention = [row for status in ("refused", "partly") for row in report.deliveries if row.status == status]
+    if not attention:
+        return
+    columns = [("结果", "code"), ("文件", "left"), ("区域", "code"), ("年度", "code")]
+    columns += [("收到行", "right"), ("隔离行", "right"), ("回执编号", "code")]
+    title = f"需要处理的报送件（{len(attention)} 件）"
+    console.print(table(title, columns, [_delivery_cells(row) for row in attention[:_SHOWN]]))
+    if len(attention) > _SHOWN:
+        console.print(f"其余 {len(attention) - _SHOWN} 件见回执目录。")
+    console.print(f"回执目录：{home.receipts}（<类别>/<回执编号>.md）", soft_wrap=True, markup=False)
+
+
+def _delivery_cells(row: DeliveryRow) -> tuple[object, ...]:
+    place = (mask_personal(row.file_name), row.area_code or None, row.period or None)
+    return (STATUS_ZH[row.status], *place, row.rows_in, row.rows_quarantined, row.delivery_id)

@@ -1,0 +1,248 @@
+"""The one way to run dbt: offline, in a process of its own, with artefacts outside the checkout's sources.
+
+What belongs here: preparing the manifest, starting a build for one candidate, reading back what it made and why it
+failed. What does not: models (`dbt_project/`) and Dagster's view of them (`orchestration.assets.marts`).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from orchestration.logs import logs_dir
+from warehouse import duck
+from warehouse.candidate import Build
+from warehouse.errors import EduplanError, Fault, Refused
+from warehouse.files import canonical_json, sha256_bytes, sha256_file, unique_suffix
+from warehouse.paths import Home, project_root
+
+if TYPE_CHECKING:
+    from dagster import AssetExecutionContext
+    from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation
+
+MANIFEST: Final = "manifest.json"
+RUN_RESULTS: Final = "run_results.json"
+LOG: Final = "dbt.log"
+_PARTIAL_PARSE: Final = "partial_parse.msgpack"
+_ARTEFACTS: Final = "dbt"
+_SOURCES: Final = {".sql", ".yml", ".yaml", ".csv"}
+_GENERATED: Final = {"target", "logs", "dbt_packages"}
+# How long dbt may take to give up its connections after it was told to stop.
+_STOP_SECONDS: Final = 20.0
+_SHOWN: Final = 10
+
+_STATES_ZH: Final = {"fail": "测试未通过", "error": "执行出错", "runtime error": "执行出错"}
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table dbt made: its row count and its columns as (name, type)."""
+
+    rows: int
+    columns: tuple[tuple[str, str], ...]
+
+
+def project_dir() -> Path:
+    """The dbt project. Raises UsageError when the checkout cannot be found."""
+    return project_root() / "dbt_project"
+
+
+def manifest_path() -> Path:
+    """The manifest of the project as it stands, parsed once for each state of its files. Raises Fault, OSError.
+
+    Lies below DBT_TARGET_PATH or `dbt_project/target`, in a folder named by the digest of the project's files, so that
+    processes that load the definitions at the same time never see a half-written one.
+    """
+    base = Path(os.environ.get("DBT_TARGET_PATH") or project_dir() / "target").absolute()
+    folder = base / f"eduplan-{_project_digest()[:16]}"
+    if not (folder / MANIFEST).is_file():
+        _parse(folder)
+    return folder / MANIFEST
+
+
+def _project_digest() -> str:
+    root = project_dir()
+    found = {
+        path.relative_to(root).as_posix(): sha256_file(path)
+        for path in root.rglob("*")
+        if path.is_file() and path.suffix in _SOURCES and not _GENERATED.intersection(path.relative_to(root).parts)
+    }
+    return sha256_bytes(canonical_json([version("dbt-core"), version("dbt-duckdb"), found]))
+
+
+def _parse(folder: Path) -> None:
+    work = folder.parent / f".parse-{unique_suffix()}"
+    work.mkdir(parents=True)
+    try:
+        done = subprocess.run(  # noqa: S603 - our own interpreter and arguments
+            [*_DBT, "parse"], env=_environment(work), cwd=project_dir(), capture_output=True, text=True, check=False
+        )
+        if done.returncode != 0 or not (work / MANIFEST).is_file():
+            raise Fault(f"dbt 项目解析失败：{_tail(done.stdout)}", "请在 dbt_project/ 下执行 dbt parse 查看全部信息。")
+        if not folder.exists():
+            work.rename(folder)
+    except OSError:
+        # Another process put its own, equal result there first.
+        if not (folder / MANIFEST).is_file():
+            raise
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+_DBT: Final = [sys.executable, "-m", "dbt.cli.main", "--no-version-check", "--no-use-colors"]
+
+
+def _environment(artefacts: Path, **more: str) -> dict[str, str]:
+    return {
+        **os.environ,
+        "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
+        "DBT_PROJECT_DIR": str(project_dir()),
+        "DBT_PROFILES_DIR": str(project_dir()),
+        "DBT_TARGET_PATH": str(artefacts),
+        "DBT_LOG_PATH": str(artefacts),
+        "PYTHONUTF8": "1",
+        **more,
+    }
+
+
+def _tail(text: str) -> str:
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    return " ".join(lines[-_SHOWN:])
+
+
+# -- building ---------------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def building(
+    build: Build, manifest: Path, translator: DagsterDbtTranslator, context: AssetExecutionContext
+) -> Iterator[DbtCliInvocation]:
+    """Start `dbt build` on the build's database; the process is stopped when the block is left early."""
+    from dagster_dbt import DbtCliInvocation
+    from dagster_dbt.dbt_manifest import validate_manifest
+    from packaging.version import Version
+
+    artefacts = artefact_dir(build)
+    artefacts.mkdir()
+    known = manifest.parent / _PARTIAL_PARSE
+    if known.is_file():
+        shutil.copyfile(known, artefacts / _PARTIAL_PARSE)
+    invocation = DbtCliInvocation.run(
+        # Unit tests prove formulas on made-up rows: part of `make test`, not of every build.
+        args=[*_DBT, "build", "--exclude-resource-type", "unit_test"],
+        env=_environment(
+            artefacts, EDUPLAN_CANDIDATE_DB=str(build.database), DBT_LOG_FORMAT="json", PYTHONUNBUFFERED="1"
+        ),
+        manifest=validate_manifest(manifest),
+        dagster_dbt_translator=translator,
+        project_dir=project_dir(),
+        target_path=artefacts,
+        raise_on_error=False,
+        context=context,
+        adapter=None,
+        cli_version=Version(version("dbt-core")),
+    )
+    try:
+        yield invocation
+    finally:
+        _stop(invocation.process)
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def artefact_dir(build: Build) -> Path:
+    """Where dbt writes its own files during this build."""
+    return build.work_dir / _ARTEFACTS
+
+
+def keep_artefacts(build: Build) -> None:
+    """Move what a candidate keeps of dbt's files beside its database and drop the rest. Raises Fault, OSError."""
+    for name in (MANIFEST, RUN_RESULTS):
+        source = artefact_dir(build) / name
+        if not source.is_file():
+            raise Fault(f"dbt 没有写出 {name}。", f"请查看 {artefact_dir(build) / LOG}。")
+        source.replace(build.work_dir / name)
+    shutil.rmtree(artefact_dir(build))
+
+
+def keep_log(build: Build, home: Home) -> Path:
+    """Copy the log of a failed build to where the home keeps its logs, and return that place. Raises OSError."""
+    target = logs_dir(home) / LOG
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(artefact_dir(build) / LOG, target)
+    return target
+
+
+def failure(artefacts: Path, manifest: Mapping[str, Any], *, exit_code: int) -> EduplanError | None:
+    """Why a dbt build failed, for people; None when it did not. Failed tests are Refused, anything else is a Fault."""
+    bad = [item for item in _results(artefacts) if item["status"] in _STATES_ZH]
+    if exit_code == 0 and not bad:
+        return None
+    if not bad:
+        return Fault(f"dbt 异常退出（退出码 {exit_code}）。", "请检查磁盘空间与内存后重试；详情见日志。")
+    lines = [_describe(item, manifest) for item in bad[:_SHOWN]]
+    rest = f" 等共 {len(bad)} 项" if len(bad) > _SHOWN else ""
+    text = f"dbt 构建未通过：{'；'.join(lines)}{rest}。"
+    if all(item["status"] == "fail" for item in bad):
+        return Refused(text, "请按所列测试核对报送数据，或检查模型；已发布的版本不受影响。")
+    return Fault(text, "请检查所列模型；已发布的版本不受影响。")
+
+
+def _results(artefacts: Path) -> list[dict[str, Any]]:
+    path = artefacts / RUN_RESULTS
+    return list(json.loads(path.read_bytes())["results"]) if path.is_file() else []
+
+
+def _describe(item: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
+    node = manifest["nodes"].get(item["unique_id"], {})
+    name = node.get("name", item["unique_id"])
+    state = _STATES_ZH[item["status"]]
+    if item["status"] == "fail":
+        about = node.get("attached_node") or ""
+        model = f"（{about.rsplit('.', 1)[-1]}）" if about else ""
+        return f"{name}{model}{state}，{item.get('failures') or 0} 行"
+    # The first line says what; the rest is SQL.
+    message = " ".join((item.get("message") or "").split())[:200]
+    return f"{name} {state}：{message}"
+
+
+def read_tables(database: Path) -> dict[tuple[str, str], Table]:
+    """(schema, name) -> row count and columns of every table (no views) dbt made. Raises Fault."""
+    with duck.connect(database, read_only=True) as connection:
+        columns: dict[tuple[str, str], list[tuple[str, str]]] = {}
+        for schema, table, column, kind in duck.rows(connection, _COLUMNS_QUERY):
+            columns.setdefault((schema, table), []).append((column, kind))
+        return {
+            (schema, table): Table(
+                int(duck.rows(connection, f"SELECT count(*) FROM {duck.ident(schema)}.{duck.ident(table)}")[0][0]),
+                tuple(found),
+            )
+            for (schema, table), found in columns.items()
+        }
+
+
+_COLUMNS_QUERY: Final = """
+    SELECT c.table_schema, c.table_name, c.column_name, c.data_type
+    FROM information_schema.columns AS c
+    INNER JOIN information_schema.tables AS t
+        ON t.table_catalog = c.table_catalog AND t.table_schema = c.table_schema AND t.table_name = c.table_name
+    WHERE t.table_type = 'BASE TABLE' AND t.table_schema <> 'records'
+    ORDER BY c.table_schema, c.table_name, c.ordinal_position
+"""

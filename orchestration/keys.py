@@ -1,0 +1,29 @@
+"""Names of assets, groups, resources and the job: one home, so that assets, checks and trials agree.
+
+Only names belong here.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from dagster import AssetKey
+
+JOB: Final = "release_job"
+OWNER: Final = "team:planning-office"
+
+INTAKE_GROUP: Final = "intake"
+CANDIDATE_GROUP: Final = "candidate"
+PUBLICATION_GROUP: Final = "publication"
+
+ACTIVE_SET: Final = AssetKey("active_set")
+CANDIDATE: Final = AssetKey("candidate")
+VERDICT: Final = AssetKey("verdict")
+RELEASE: Final = AssetKey("release")
+
+GATE_CHECK: Final = "gate"
+
+
+def records_key(feed: str) -> AssetKey:
+    """The asset that stands for the typed records of a feed."""
+    return AssetKey(["records", feed])

@@ -1,0 +1,54 @@
+"""Resources: where the state lies, what a run remembers, and the workbench it works on.
+
+What belongs here: opening and closing. What does not: any step. Nothing is opened, read or created when definitions
+are loaded; a home is first touched when a run starts.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import Any
+
+from dagster import ConfigurableResource, InitResourceContext, ResourceDefinition, resource
+
+from orchestration.report import LogReporter, RunRecord
+from orchestration.steps import Workbench, open_workbench
+from warehouse.paths import Home
+
+
+class HomeResource(ConfigurableResource[Any]):
+    """The state directory. `root` empty: EDUPLAN_HOME, read when a run starts.
+
+    `settle_seconds` is how long a file must have rested before it is taken in; None: as the environment says.
+    """
+
+    root: str = ""
+    lock_wait_seconds: float = 0.0
+    settle_seconds: float | None = None
+
+    def home(self) -> Home:
+        """The home as configured now."""
+        return Home.from_env({**os.environ, "EDUPLAN_HOME": self.root} if self.root else None)
+
+
+@resource(description="One run's memory: what each station found, and whom to tell.")
+def run_record(context: InitResourceContext) -> RunRecord:
+    """A fresh record whose reporter writes to the run's log."""
+    if context.log is None:
+        return RunRecord()
+    return RunRecord(reporter=LogReporter(context.log))
+
+
+@resource(required_resource_keys={"home", "record"}, description="Lock, ledger and the build under way.")
+def workbench(context: InitResourceContext) -> Iterator[Workbench]:
+    """Open the workbench for the length of the run; raises Refused when another run holds the home."""
+    home: HomeResource = context.resources.home
+    record = context.resources.record
+    with open_workbench(home.home(), record, wait=home.lock_wait_seconds, settle=home.settle_seconds) as bench:
+        yield bench
+
+
+def default_resources() -> dict[str, ResourceDefinition | HomeResource]:
+    """Resource by name; `build_defs(**overrides)` replaces any of them."""
+    return {"home": HomeResource(), "record": run_record, "workbench": workbench}

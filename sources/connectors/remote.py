@@ -1,0 +1,188 @@
+"""All configured sources under one roof, whatever their kind.
+
+What belongs here: asking each source in turn, so that one that fails holds up no other, and handing over snapshots.
+What does not: how a kind works (one module a kind) and what becomes of the bytes (`sources.intake`).
+
+Every arrival's `source` begins with the configured name, so it leads back to its settings.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from itertools import groupby
+from typing import Any, Final, Protocol
+
+from sources.connectors import bus, folder, rest, s3, sftp, sql
+from sources.connectors.arrival import Arrival
+from sources.connectors.config import FolderSource, NatsSource, SourceSettings, SqlSource
+from sources.connectors.credentials import read_secret
+from sources.connectors.problems import Unreachable
+from warehouse.archive import Snapshot, store_file
+from warehouse.errors import EduplanError, Fault
+from warehouse.paths import Home
+
+Seen = Callable[[str], Collection[tuple[str, str]]]
+
+# Kind -> the connector's name in the ledger.
+_CONNECTORS: Final = {
+    "folder": folder.CONNECTOR,
+    "sftp": sftp.CONNECTOR,
+    "s3": s3.CONNECTOR,
+    "rest": rest.CONNECTOR,
+    "sql": sql.CONNECTOR,
+    "nats": bus.CONNECTOR,
+}
+_LISTERS: Final[Mapping[str, Callable[[Any, Collection[tuple[str, str]]], list[Arrival]]]] = {
+    "sftp": sftp.list_arrivals,
+    "s3": s3.list_arrivals,
+    "rest": rest.list_arrivals,
+}
+
+
+class _Session(Protocol):
+    def fetch(self, home: Home, arrival: Arrival) -> Snapshot: ...
+
+
+_OPENERS: Final[Mapping[str, Callable[[Any], AbstractContextManager[_Session]]]] = {
+    "sftp": sftp.opened,
+    "s3": s3.opened,
+    "rest": rest.opened,
+}
+
+
+@dataclass(frozen=True)
+class Failed:
+    """An arrival that could not be fetched now; it is listed again next time."""
+
+    arrival: Arrival
+    error: EduplanError
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """An arrival whose bytes are durable in the archive."""
+
+    arrival: Arrival
+    snapshot: Snapshot
+
+
+def list_arrivals(sources: Sequence[SourceSettings], seen: Seen) -> list[Arrival]:
+    """What is new at every source but message streams (see `drain`), in the order of the configuration.
+
+    `seen(connector)` gives (source, version) of what has its outcome. A source that cannot be looked at comes back as
+    one arrival with a problem.
+    """
+    found: list[Arrival] = []
+    for settings in sources:
+        if isinstance(settings, NatsSource):
+            continue
+        connector = _CONNECTORS[settings.kind]
+        try:
+            found += _listed(settings, seen(connector))
+        except EduplanError as error:
+            found.append(Arrival(connector, settings.name, "", settings.feed, problem=str(error)))
+    return found
+
+
+def fetch(home: Home, sources: Sequence[SourceSettings], arrivals: Sequence[Arrival]) -> Iterator[Fetched | Failed]:
+    """Archive these arrivals, in the order given as far as one connection serves neighbours. Raises OSError (our disk).
+
+    A source that stays away fails its remaining arrivals at once, without a wait for each.
+    """
+    by_name = {settings.name: settings for settings in sources}
+    for name, group in groupby(arrivals, key=lambda arrival: arrival.source.partition("/")[0]):
+        settings = by_name.get(name)
+        if settings is None:
+            gone = Fault(f"来源“{name}”已不在配置中，未收取。", "请检查来源配置文件。")
+            yield from (Failed(arrival, gone) for arrival in group)
+        elif isinstance(settings, SqlSource):
+            yield from _from_database(home, settings, list(group))
+        elif isinstance(settings, FolderSource):
+            yield from (_from_folder(home, arrival) for arrival in group)
+        else:
+            yield from _from_service(home, settings, list(group))
+
+
+def drain(
+    home: Home, sources: Sequence[SourceSettings], commit: bus.Commit, limit: int, *, seen: Seen
+) -> tuple[int, list[EduplanError]]:
+    """Take in what waits in every configured message stream: how many messages were new, and which streams failed.
+
+    Each source takes at most `limit` messages. Raises OSError (our disk) and what `commit` raises, errors of this house
+    excepted: those are returned.
+    """
+    new, failed = 0, []
+    for settings in sources:
+        if isinstance(settings, NatsSource):
+            try:
+                new += bus.drain(home, settings, commit, limit, seen=seen(bus.CONNECTOR))
+            except EduplanError as error:
+                failed.append(error)
+    return new, failed
+
+
+def _listed(settings: SourceSettings, seen: Collection[tuple[str, str]]) -> list[Arrival]:
+    if isinstance(settings, FolderSource):
+        return _in_folder(settings, seen)
+    if isinstance(settings, SqlSource):
+        return _in_database(settings, seen)
+    return _LISTERS[settings.kind](settings, seen)
+
+
+def _in_folder(settings: FolderSource, seen: Collection[tuple[str, str]]) -> list[Arrival]:
+    """The inbox's own rules, for one folder beside it."""
+    place = settings.path
+    if not place.is_dir():
+        raise Fault(f"目录来源“{settings.name}”不存在：{place}", "请检查配置中的 path；目录出现后会自动收取。")
+    found = folder.list_arrivals(place.parent, [place.name], set(), settle=settings.settle_seconds)
+    renamed = [
+        replace(arrival, feed=settings.feed, source=f"{settings.name}/{arrival.source.partition('/')[2]}")
+        for arrival in found
+    ]
+    return [arrival for arrival in renamed if (arrival.source, arrival.version) not in seen]
+
+
+def _in_database(settings: SqlSource, seen: Collection[tuple[str, str]]) -> list[Arrival]:
+    prefix = f"{settings.name}/"
+    known = {(source.removeprefix(prefix), version) for source, version in seen if source.startswith(prefix)}
+    found = sql.list_arrivals(read_secret(settings.url).get_secret_value(), known)
+    return [replace(arrival, feed=settings.feed, source=prefix + arrival.source) for arrival in found]
+
+
+def _from_folder(home: Home, arrival: Arrival) -> Fetched | Failed:
+    gone = Failed(arrival, Fault(f"文件“{arrival.file_name}”在收取前被移走。", "重新放入后会自动收取。"))
+    try:
+        return gone if arrival.path is None else Fetched(arrival, store_file(home, arrival.path))
+    except FileNotFoundError:
+        return gone
+    except EduplanError as error:
+        return Failed(arrival, error)
+
+
+def _from_database(home: Home, settings: SqlSource, arrivals: list[Arrival]) -> Iterator[Fetched | Failed]:
+    """All groups in one pass over the table, as the SQL connector reads them."""
+    waiting = {arrival.group: arrival for arrival in arrivals}
+    error: EduplanError = Fault("数据库中的这组数据在收取前被删除。", "若属误删，请财务部门恢复；之后会自动重收。")
+    try:
+        for found, snapshot in sql.fetch(home, read_secret(settings.url).get_secret_value(), arrivals):
+            yield Fetched(waiting.pop(found.group), snapshot)
+    except EduplanError as failure:
+        error = failure
+    yield from (Failed(arrival, error) for arrival in waiting.values())
+
+
+def _from_service(home: Home, settings: SourceSettings, arrivals: list[Arrival]) -> Iterator[Fetched | Failed]:
+    waiting = iter(arrivals)
+    try:
+        with _OPENERS[settings.kind](settings) as session:
+            for arrival in waiting:
+                try:
+                    yield Fetched(arrival, session.fetch(home, arrival))
+                except EduplanError as error:
+                    yield Failed(arrival, error)
+                    if isinstance(error, Unreachable):
+                        yield from (Failed(rest_of_them, error) for rest_of_them in waiting)
+    except EduplanError as error:
+        yield from (Failed(arrival, error) for arrival in waiting)

@@ -1,0 +1,223 @@
+"""A worksheet as a grid of cells with the coordinates people see, and its header found.
+
+What belongs here: opening workbooks (python-calamine), merged cells, header and index rows, shifted grids. What does
+not: the meaning of a header or a figure.
+"""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any, Final
+
+from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, PasswordError
+
+from sources.labels import plain
+from sources.parsers.numbers import code_text
+
+_ZIP_MAGIC: Final = b"PK\x03\x04"
+_OLE_MAGIC: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+# Header, title and index rows stand near the top, whatever was inserted above them.
+TOP_ROWS: Final = 30
+MAX_COLUMNS: Final = 2_000
+MAX_CELLS: Final = 20_000_000
+MAX_PARTS: Final = 5_000
+MAX_UNPACKED: Final = 1 << 30
+
+Cell = Any
+
+
+class UnreadableError(ValueError):
+    """The bytes cannot be read as what they claim to be; the text says why in Chinese."""
+
+
+def kind(head: bytes) -> str:
+    """What the first bytes say: 'zip' (also .xlsx), 'ole' (old .xls, or an encrypted workbook), 'text' or 'empty'."""
+    if not head:
+        return "empty"
+    if head.startswith(_ZIP_MAGIC):
+        return "zip"
+    return "ole" if head.startswith(_OLE_MAGIC) else "text"
+
+
+@lru_cache(maxsize=4096)
+def column_letter(number: int) -> str:
+    """1 -> A, 27 -> AA."""
+    letters = ""
+    while number:
+        number, rest = divmod(number - 1, 26)
+        letters = chr(ord("A") + rest) + letters
+    return letters
+
+
+@dataclass(frozen=True)
+class IndexRow:
+    """The row `甲 乙 1 2 3 …`: its 0-based row, the two stub columns, and figure number -> 0-based column."""
+
+    row: int
+    stub: int
+    line: int
+    figures: dict[int, int]
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Cells of a sheet, 0-based from A1; `merged` holds ((top, left), (bottom, right)), inclusive."""
+
+    name: str
+    rows: list[list[Cell]]
+    merged: tuple[tuple[tuple[int, int], tuple[int, int]], ...]
+
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return len(self.rows[0]) if self.rows else 0
+
+    def text(self, row: int, column: int) -> str:
+        """A cell as text without blanks; '' outside the grid."""
+        if row >= len(self.rows) or column >= self.width:
+            return ""
+        value = self.rows[row][column]
+        return "" if value == "" else code_text(value)
+
+    @cached_property
+    def shifted(self) -> bool:
+        """True when an extra first row of letters A B C … and a first column of row numbers were added by an export."""
+        if not self.rows or self.width < 2:
+            return False
+        letters = [self.text(0, column) for column in range(self.width)]
+        return letters == [column_letter(number) for number in range(1, self.width + 1)] and self.text(1, 0) == "1"
+
+    @cached_property
+    def index_row(self) -> IndexRow | None:
+        """The index row among the top rows, or None."""
+        for row in range(min(TOP_ROWS, len(self.rows))):
+            found = self._index_row(row)
+            if found is not None:
+                return found
+        return None
+
+    def _index_row(self, row: int) -> IndexRow | None:
+        cells = [(column, self.text(row, column)) for column in range(self.width)]
+        filled = [(column, text) for column, text in cells if text]
+        start = next((n for n, (_, text) in enumerate(filled) if text == "甲"), None)
+        if start is None or len(filled) < start + 2 or filled[start + 1][1] != "乙":
+            return None
+        figures = {int(text): column for column, text in filled[start + 2 :] if text.isdecimal()}
+        return IndexRow(row, filled[start][0], filled[start + 1][0], figures)
+
+    def merged_text(self, row: int, column: int) -> str:
+        """A header cell's text as a person sees it: a merged cell shows its text everywhere."""
+        top, left = self._anchor.get((row, column), (row, column))
+        return self.text(top, left)
+
+    @cached_property
+    def _anchor(self) -> dict[tuple[int, int], tuple[int, int]]:
+        return {
+            (row, column): (top, left)
+            for (top, left), (bottom, right) in self.merged
+            if top < TOP_ROWS
+            for row in range(top, min(bottom, TOP_ROWS) + 1)
+            for column in range(left, min(right, self.width) + 1)
+        }
+
+    def merged_bottom(self, row: int, column: int) -> int:
+        """Last row of the merged cell at that place (the row itself when it is not merged)."""
+        for (top, left), (bottom, right) in self.merged:
+            if top <= row <= bottom and left <= column <= right:
+                return bottom
+        return row
+
+    def header_path(self, rows: range, column: int) -> tuple[str, ...]:
+        """Labels above a column from top to bottom. A blank upper label takes the one to its left (lost merges)."""
+        labels = [self.merged_text(row, column) for row in rows]
+        for depth, label in enumerate(labels[:-1]):
+            if not label and any(labels[depth + 1 :]):
+                labels[depth] = self._left_label(rows[depth], column)
+        return tuple(label for label in labels if label)
+
+    def _left_label(self, row: int, column: int) -> str:
+        for left in range(column - 1, -1, -1):
+            label = self.merged_text(row, left)
+            if label:
+                return label
+        return ""
+
+    def top_texts(self, limit: int) -> Iterator[tuple[int, int, str]]:
+        """(row, column, text without blanks) of filled cells in the first `limit` rows."""
+        for row in range(min(limit, len(self.rows))):
+            for column, value in enumerate(self.rows[row]):
+                if isinstance(value, str) and value:
+                    text = plain(value)
+                    if text:
+                        yield row, column, text
+
+
+class Workbook:
+    """An open workbook. Raises UnreadableError for everything that is not one."""
+
+    def __init__(self, source: Path | bytes) -> None:
+        self._grids: dict[str, Grid] = {}
+        handle = io.BytesIO(source if isinstance(source, bytes) else source.read_bytes())
+        try:
+            _guard_package(handle)
+            self._book = CalamineWorkbook.from_filelike(handle)
+        except PasswordError as error:
+            raise UnreadableError("文件有密码保护") from error
+        except CalamineError as error:
+            raise UnreadableError("文件已损坏或不是 Excel 工作簿") from error
+
+    @property
+    def sheet_names(self) -> list[str]:
+        """Names as they stand in the file, trailing blanks included."""
+        return list(self._book.sheet_names)
+
+    def grid(self, name: str) -> Grid:
+        """One sheet as a grid from A1, read once. Raises UnreadableError."""
+        if name not in self._grids:
+            self._grids[name] = self._read(name)
+        return self._grids[name]
+
+    def _read(self, name: str) -> Grid:
+        try:
+            sheet = self._book.get_sheet_by_name(name)
+            _guard_size(sheet)
+            rows = sheet.to_python(skip_empty_area=False)
+            merged = tuple(sheet.merged_cell_ranges or ())
+        except CalamineError as error:
+            raise UnreadableError(f"工作表“{name}”已损坏") from error
+        return Grid(name, rows, merged)
+
+
+def _guard_size(sheet: CalamineSheet) -> None:
+    if sheet.total_width > MAX_COLUMNS or sheet.total_width * sheet.total_height > MAX_CELLS:
+        raise UnreadableError(f"工作表“{sheet.name}”过大（{sheet.total_height}行×{sheet.total_width}列）")
+
+
+def _guard_package(handle: Any) -> None:
+    """An .xlsx is a zip: its directory must be sane before anything is unpacked. Old .xls files pass."""
+    head = handle.read(8)
+    handle.seek(0)
+    if not head.startswith(_ZIP_MAGIC):
+        return
+    try:
+        with zipfile.ZipFile(handle) as package:
+            parts = package.infolist()
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise UnreadableError("文件已损坏或不完整") from error
+    if len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > MAX_UNPACKED:
+        raise UnreadableError("工作簿内部异常庞大")
+    handle.seek(0)
+
+
+def is_workbook(source: Path) -> bool:
+    """True when a zip is an Office package and not an archive of files. Raises UnreadableError."""
+    try:
+        with zipfile.ZipFile(source) as package:
+            return "[Content_Types].xml" in package.namelist()
+    except (zipfile.BadZipFile, NotImplementedError) as error:
+        raise UnreadableError("压缩包已损坏或不完整") from error

@@ -1,0 +1,130 @@
+"""What a parser returns, and the collecting of findings while it reads.
+
+What belongs here: `ParseResult`, `Reporter` and the writing of record tables. What does not: any feed's layout.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from sources.contract import Contract
+from sources.findings import Finding, finding
+from warehouse.records import RECORD_SCHEMAS
+
+
+@dataclass(frozen=True)
+class ParseResult:
+    """One delivery as read. rows_in = rows_accepted + rows_quarantined; a refused delivery has no tables.
+
+    `tables` maps record table -> Parquet file below the out_dir given to `parse`.
+    """
+
+    feed: str
+    area_code: str
+    period: int
+    part: str
+    reported_on: date | None
+    refused: bool
+    rows_in: int
+    rows_accepted: int
+    rows_quarantined: int
+    tables: dict[str, Path]
+    findings: list[Finding]
+
+
+@dataclass
+class Reporter:
+    """Collects findings under one contract's rules. `member` is the path inside a zip of what is being read."""
+
+    contract: Contract
+    member: str = ""
+    findings: list[Finding] = field(default_factory=list)
+
+    def add(
+        self,
+        rule_id: str,
+        *,
+        member: str | None = None,
+        sheet: str = "",
+        row: int | None = None,
+        column: str | None = None,
+        cell: str | None = None,
+        value: object = "",
+        detail: object = "",
+        personal: bool = False,
+    ) -> None:
+        """Record one finding of a rule of the contract. Raises KeyError for a rule the contract does not have."""
+        self.findings.append(
+            finding(
+                self.contract.rules[rule_id],
+                member=self.member if member is None else member,
+                sheet=sheet,
+                row=row,
+                column=column,
+                cell=cell,
+                value=value,
+                detail=detail,
+                personal=personal,
+            )
+        )
+
+    @property
+    def refused(self) -> bool:
+        """True when the delivery as a whole must be refused."""
+        return any(entry.severity == "refusal" for entry in self.findings)
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What a delivery says of itself: whose, for when, which part, reported when."""
+
+    area_code: str = ""
+    period: int = 0
+    part: str = ""
+    reported_on: date | None = None
+
+
+def finish(
+    reporter: Reporter,
+    identity: Identity,
+    *,
+    rows_in: int,
+    rows_accepted: int,
+    tables: Mapping[str, pa.Table],
+    out_dir: Path,
+) -> ParseResult:
+    """Write the record tables (unless the delivery is refused) and put the result together."""
+    refused = reporter.refused
+    accepted = 0 if refused else rows_accepted
+    return ParseResult(
+        feed=reporter.contract.feed,
+        area_code=identity.area_code,
+        period=identity.period,
+        part=identity.part,
+        reported_on=identity.reported_on,
+        refused=refused,
+        rows_in=rows_in,
+        rows_accepted=accepted,
+        rows_quarantined=rows_in - accepted,
+        tables={} if refused else {name: write_table(out_dir, name, table) for name, table in tables.items()},
+        findings=reporter.findings,
+    )
+
+
+def refusal(reporter: Reporter, identity: Identity = Identity(), *, rows_in: int = 0) -> ParseResult:
+    """The result of a delivery that is refused; the reporter holds the reason."""
+    return finish(reporter, identity, rows_in=rows_in, rows_accepted=0, tables={}, out_dir=Path())
+
+
+def write_table(out_dir: Path, name: str, table: pa.Table) -> Path:
+    """Write one record table as Parquet (zstd) with exactly its schema. Raises ArrowInvalid when it does not fit."""
+    schema = RECORD_SCHEMAS[name]
+    path = out_dir / f"{name}.parquet"
+    pq.write_table(table.select(schema.names).cast(schema), path, compression="zstd")
+    return path

@@ -1,0 +1,143 @@
+"""Pseudonyms: a person is known by a keyed hash (HMAC-SHA256) of the identity number, never by the number.
+
+What belongs here: the key file, the hash and the check of an identity number (GB 11643, the same for one number and for
+a whole column). What does not: reading deliveries (`sources.parsers`).
+"""
+
+from __future__ import annotations
+
+import hmac
+import os
+import secrets
+import stat
+from collections.abc import Iterable
+from datetime import date
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+
+from sources.labels import plain
+from warehouse.errors import Fault
+from warehouse.files import fsync_dir
+
+KEY_BYTES: Final = 32
+_WEIGHTS: Final = np.array([7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2], dtype=np.int32)
+_CHECK: Final = np.frombuffer(b"10X98765432", dtype=np.uint8)
+_OLDEST: Final = 1900
+_MONTH_DAYS: Final = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], dtype=np.int32)
+
+Bytes = npt.NDArray[np.uint8]
+Ints = npt.NDArray[np.int32]
+Bools = npt.NDArray[np.bool_]
+
+
+def load_or_create_key(path: Path) -> bytes:
+    """The pseudonymisation key: 32 random bytes, created once with mode 0600. Raises Fault when it is damaged or open.
+
+    Two processes that start at once end with the same key: the file appears whole or not at all (hard link).
+    """
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _create_key(path)
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise Fault(f"密钥文件 {path.name} 的权限为 {mode:04o}，其他人可读。", "请执行 chmod 600 后重试。")
+    key = path.read_bytes()
+    if len(key) != KEY_BYTES:
+        raise Fault(
+            f"密钥文件 {path.name} 已损坏（{len(key)} 字节）。", "请从备份恢复；换用新密钥会使历史假名无法衔接。"
+        )
+    return key
+
+
+def _create_key(path: Path) -> None:
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        with os.fdopen(descriptor, "wb") as handle:
+            handle.write(secrets.token_bytes(KEY_BYTES))
+            handle.flush()
+            os.fsync(handle.fileno())
+        try:
+            os.link(temporary, path)
+        except FileExistsError:
+            return
+        fsync_dir(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def normalise_id(text: str) -> str:
+    """An identity number in its one spelling: half-width, no blanks or invisible characters, upper-case X."""
+    return plain(text).upper()
+
+
+def pseudonym(key: bytes, id_number: str) -> str:
+    """HMAC-SHA256 of the normalised identity number, 64 lower-case hex digits."""
+    return hmac.digest(key, normalise_id(id_number).encode(), "sha256").hex()
+
+
+def pseudonyms(key: bytes, normalised: Iterable[str]) -> list[str]:
+    """`pseudonym` for numbers that are normalised already."""
+    digest = hmac.digest
+    return [digest(key, number.encode(), "sha256").hex() for number in normalised]
+
+
+def id_check(id_number: str) -> bool:
+    """True when an 18-character identity number is valid by GB 11643: digits, date of birth, check character."""
+    number = normalise_id(id_number)
+    if len(number) != 18 or not number.isascii():
+        return False
+    return bool(check_ids(np.frombuffer(number.encode(), dtype=np.uint8).reshape(1, 18))[0])
+
+
+def check_ids(numbers: Bytes) -> Bools:
+    """`id_check` for a column: `numbers` is n×18 ASCII bytes, normalised; n booleans."""
+    digits = numbers[:, :17].astype(np.int32) - ord("0")
+    all_digits: Bools = np.all((digits >= 0) & (digits <= 9), axis=1)
+    safe = np.where(all_digits[:, None], digits, 0)
+    expected: Bytes = _CHECK[(safe @ _WEIGHTS) % 11]
+    # The first digit names a region of the country, 1 to 8 (9: residents from Hong Kong, Macao and Taiwan).
+    valid: Bools = all_digits & (expected == numbers[:, 17]) & (safe[:, 0] > 0) & _valid_dates(*birth(safe))
+    return valid
+
+
+def birth(digits: npt.NDArray[np.int32]) -> tuple[Ints, Ints, Ints]:
+    """Year, month and day of birth out of n×17 digits."""
+    year = digits[:, 6] * 1000 + digits[:, 7] * 100 + digits[:, 8] * 10 + digits[:, 9]
+    return year, digits[:, 10] * 10 + digits[:, 11], digits[:, 12] * 10 + digits[:, 13]
+
+
+def _valid_dates(year: Ints, month: Ints, day: Ints) -> Bools:
+    month_ok = (month >= 1) & (month <= 12)
+    leap = (year % 4 == 0) & ((year % 100 != 0) | (year % 400 == 0))
+    last = _MONTH_DAYS[np.where(month_ok, month, 0)] + (leap & (month == 2))
+    valid: Bools = month_ok & (day >= 1) & (day <= last) & (year >= _OLDEST)
+    return valid
+
+
+def valid_birth(digits: npt.NDArray[np.int32]) -> Bools:
+    """True where the date of birth exists."""
+    return _valid_dates(*birth(digits))
+
+
+def id_digits(numbers: Bytes) -> npt.NDArray[np.int32]:
+    """n×17 digits of checked numbers."""
+    digits: npt.NDArray[np.int32] = numbers[:, :17].astype(np.int32) - ord("0")
+    return digits
+
+
+def ages(digits: npt.NDArray[np.int32], on: date) -> Ints:
+    """Full years of age on a day; before birth the result is negative."""
+    year, month, day = birth(digits)
+    had_birthday = (month < on.month) | ((month == on.month) & (day <= on.day))
+    result: Ints = (on.year - year - np.where(had_birthday, 0, 1)).astype(np.int32)
+    return result
+
+
+def is_male(digits: npt.NDArray[np.int32]) -> Bools:
+    """True where the sequence number is odd."""
+    odd: Bools = np.equal(digits[:, 16] % 2, 1)
+    return odd

@@ -1,0 +1,159 @@
+"""What a release promises, tried through the command line on the small sample city."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import openpyxl
+import pyarrow.parquet as pq
+import pytest
+
+from tests.support import lists
+from tests.support.command import eduplan
+from tests.support.scan import Persons, values_below
+
+DISTRICT, CODE, GROUP, YEAR = "万州区", "500101", "G2", 2024
+
+
+def current(home: Path) -> str:
+    return (home / "current").resolve(strict=True).name
+
+
+def changes(home: Path) -> dict[str, list[dict[str, object]]]:
+    return json.loads((home / "current" / "changes.json").read_text(encoding="utf8"))
+
+
+def hand_in(home: Path, edit: lists.Edit, name: str) -> Path:
+    source = lists.list_of(home / "inbox", DISTRICT, YEAR)
+    return lists.edited(source, home / "inbox" / "school_census" / name, edit)
+
+
+def run(home: Path, *arguments: str, expect: int | None = 0) -> subprocess.CompletedProcess[str]:
+    return eduplan(home, "run", *arguments, expect=expect, EDUPLAN_SETTLE_SECONDS="0")
+
+
+def test_the_same_inbox_again_builds_nothing_and_says_so(home: Path) -> None:
+    before = current(home)
+    done = run(home)
+    assert "无变化" in done.stdout
+    assert current(home) == before
+    assert json.loads(run(home, "--json").stdout)["outcome"] == "unchanged"
+
+
+def test_a_correction_changes_what_it_should_and_nothing_else(home: Path) -> None:
+    before = current(home)
+    hand_in(home, lists.more_pupils(7), "更正.xlsx")
+    run(home)
+    assert current(home) != before
+    listed = changes(home)
+    touched = {
+        (row["key"]["indicator_id"], row["key"]["area_code"], row["key"]["period"])
+        for row in listed["tables"]["fct_indicator_value"]["changed"]
+    }
+    indicators = {"primary_enrolment", "compulsory_enrolment", "primary_pupil_teacher_ratio"}
+    assert touched == {(i, area, YEAR) for i in indicators for area in (CODE, GROUP, "500000")}
+    assert not listed["tables"]["fct_indicator_value"]["added"]
+    assert not listed["tables"]["fct_indicator_value"]["removed"]
+
+
+def _set(sheet: str, number: int, value: object) -> Callable[[openpyxl.Workbook], None]:
+    def edit(book: openpyxl.Workbook) -> None:
+        page = lists.sheet(book, sheet)
+        page.cell(lists.first_school_row(page), lists.figure(page, number)).value = value
+
+    return edit
+
+
+def _without_sheet(book: openpyxl.Workbook) -> None:
+    del book[lists.sheet(book, "教基3112").title]
+
+
+def _other_district(book: openpyxl.Workbook) -> None:
+    for page in book.worksheets:
+        page["A1"].value = str(page["A1"].value).replace(DISTRICT, "涪陵区")
+
+
+BAD = {
+    "missing form": (_without_sheet, "refused", "3112"),
+    "unknown school type": (_set("教基1001", 2, "777"), "partly", "办学类型"),
+    "negative count": (_set("教基3112", 1, -5), "partly", "毕业生数"),
+    "text in a number column": (_set("教基3112", 1, "约三十"), "partly", "毕业生数"),
+    "wrong district in the title": (_other_district, "refused", "涪陵区"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_workbook_is_answered_in_chinese_and_harms_nothing(home: Path, case: str) -> None:
+    edit, status, word = BAD[case]
+    before = current(home)
+    path = hand_in(home, edit, "有误.xlsx")
+    rehearsal = eduplan(home, "check", str(path), "--feed", "school_census", expect=1)
+    done = json.loads(run(home, "--json", expect=None).stdout)
+    (delivery,) = done["intake"]["deliveries"]
+    receipt = json.loads((home / "receipts" / "school_census" / f"{delivery}.json").read_text(encoding="utf8"))
+    assert receipt["status"] == status
+    finding = next(f for f in receipt["findings"] if word in json.dumps(f, ensure_ascii=False))
+    assert finding["remedy_zh"]
+    assert finding["rule_id"] in rehearsal.stdout
+    if status == "partly":
+        assert finding["sheet"].strip()
+        assert finding["row_no"] >= 6
+        assert finding["cell"]
+        assert done["intake"]["partly"] == 1
+    else:
+        assert current(home) == before
+    # Whatever became of it, readers see one whole release.
+    eduplan(home, "verify")
+
+
+READER = """
+import sys, time
+import duckdb
+path, stop = sys.argv[1], sys.argv[2]
+reads = 0
+import pathlib
+while not pathlib.Path(stop).exists():
+    with duckdb.connect(path, read_only=True) as con:
+        total, parts, release = con.execute('''
+            select
+                (select numerator from marts.marts.fct_indicator_value
+                 where indicator_id = 'primary_enrolment' and area_code = '500000' and period = 2024),
+                (select sum(numerator) from marts.marts.fct_indicator_value
+                 where indicator_id = 'primary_enrolment' and area_level in ('district', 'municipal')
+                   and period = 2024),
+                (select max(release_id) from audit.releases)
+        ''').fetchone()
+        assert total == parts, (release, total, parts)
+    reads += 1
+print(reads)
+"""
+
+
+def test_readers_never_wait_and_never_see_a_mix(home: Path, tmp_path: Path) -> None:
+    stop = tmp_path / "stop"
+    database = str(home / "current" / "marts.duckdb")
+    reader = subprocess.Popen(
+        [sys.executable, "-c", READER, database, str(stop)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    try:
+        before = current(home)
+        hand_in(home, lists.more_pupils(11), "更正一.xlsx")
+        run(home)
+        assert current(home) != before
+    finally:
+        stop.touch()
+        out, errors = reader.communicate(timeout=60)
+    assert reader.returncode == 0, errors
+    assert int(out) > 10
+
+
+def test_no_person_of_the_sample_stands_anywhere_but_in_what_was_handed_in(released: Path) -> None:
+    table = pq.read_table(released / "sample" / "truth" / "persons.parquet").to_pydict()
+    persons = Persons(str(value) for column in table.values() for value in column if value)
+    assert len(persons) > 5_000
+    found = {(where, hit) for where, text in values_below(released) for hit in persons.found_in(text)}
+    assert not found, sorted(found)[:10]

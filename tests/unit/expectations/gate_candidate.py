@@ -1,0 +1,131 @@
+"""A small candidate on which every publication rule passes: 5 districts, the municipal schools, 2020-2024.
+
+Written as SQL over a few generating tables (tests/fixtures/expectations), independent of the product's models, so that
+the gate is tried on marts that nobody computed with the code under trial. One enrolment model feeds records and marts:
+a primary grade of a district holds `grade` pupils, everything else is a fixed multiple of it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+
+FIXTURES = Path(__file__).parents[2] / "fixtures" / "expectations"
+HEADLINES = [
+    "pre_enrolment",
+    "pre_gross_enrolment",
+    "pre_public_share",
+    "compulsory_enrolment",
+    "primary_enrolment",
+    "junior_enrolment",
+    "compulsory_retention",
+    "senior_enrolment",
+    "senior_general_enrolment",
+    "senior_vocational_enrolment",
+    "senior_gross_enrolment",
+    "he_total_scale",
+    "he_postgraduate",
+    "he_undergraduate",
+    "he_gross_enrolment",
+    "avg_years_schooling",
+    "avg_years_schooling_working_age",
+]
+# indicator: (unit, {year: value}); undergraduates are the published series, the others plausible round figures.
+OFFICIAL = {
+    "pre_gross_enrolment": ("%", [90.3, 90.9, 91.5, 92.0, 92.6]),
+    "compulsory_retention": ("%", [95.5, 95.6, 95.7, 95.8, 95.9]),
+    "senior_gross_enrolment": ("%", [98.5, 98.6, 98.6, 98.6, 98.7]),
+    "he_total_scale": ("万人", [111.0, 118.0, 125.0, 129.0, 132.0]),
+    "he_postgraduate": ("万人", [8.31, 8.9, 9.6, 10.2, 10.6]),
+    "he_undergraduate": ("万人", [91.56, 100.27, 106.61, 110.02, 112.79]),
+    "he_gross_enrolment": ("%", [53.3, 55.9, 58.0, 60.5, 61.9]),
+    "avg_years_schooling": ("年", [9.8, 9.9, 10.0, 10.1, 10.2]),
+    "avg_years_schooling_working_age": ("年", [10.86, 11.1, 11.3, 11.5, 11.7]),
+}
+TARGETS = {
+    "pre_gross_enrolment": (">", 93.0),
+    "compulsory_retention": (">", 96.0),
+    "senior_gross_enrolment": (">", 98.5),
+    "he_total_scale": ("=", 120.0),
+    "he_postgraduate": (">", 10.0),
+    "he_undergraduate": ("=", 100.5),
+    "he_gross_enrolment": ("=", 60.0),
+    "avg_years_schooling": ("=", 10.4),
+    "avg_years_schooling_working_age": ("=", 12.0),
+}
+
+
+def _sql(name: str) -> str:
+    return (FIXTURES / f"{name}.sql").read_text(encoding="utf-8")
+
+
+def build(path: Path) -> Path:
+    """Write the candidate's database and return its path."""
+    with duckdb.connect(str(path)) as connection:
+        connection.execute(_sql("model_records_and_marts"))
+        _official(connection)
+        _indicators(connection)
+        _targets(connection)
+        connection.execute(_sql("model_progress_and_coverage"))
+        connection.execute("drop schema model cascade")
+        connection.execute("checkpoint")
+    return path
+
+
+def _official(connection: duckdb.DuckDBPyConnection) -> None:
+    rows = [
+        (indicator, 2020 + n, value, unit)
+        for indicator, (unit, values) in OFFICIAL.items()
+        for n, value in enumerate(values)
+    ]
+    connection.executemany(
+        "insert into marts.fct_indicator_value select ?, '500000', 'city', year, year || '年', ?, null, null, ?, "
+        "'official', 'final', null, null, null, '统计公报' from (select ?::int as year)",
+        [(indicator, value, unit, year) for indicator, year, value, unit in rows],
+    )
+
+
+def _indicators(connection: duckdb.DuckDBPyConnection) -> None:
+    connection.execute(
+        "create table marts.dim_indicator (indicator_id varchar, headline_no int, name_zh varchar, name_en varchar,"
+        " topic_zh varchar, unit_zh varchar, direction varchar, method_expected varchar, formula_zh varchar,"
+        " numerator_zh varchar, denominator_zh varchar, source_zh varchar, decimals int, series_version varchar)"
+    )
+    connection.execute(
+        "insert into marts.dim_indicator select indicator_id, null, indicator_id || '指标', indicator_id, '综合',"
+        " any_value(unit), 'up', any_value(method), '分子除以分母', '分子', '分母', '报表', 2, 'v1'"
+        " from marts.fct_indicator_value group by indicator_id"
+    )
+    connection.executemany(
+        "update marts.dim_indicator set headline_no = ? where indicator_id = ?",
+        [(number, indicator) for number, indicator in enumerate(HEADLINES, start=1)],
+    )
+
+
+def _targets(connection: duckdb.DuckDBPyConnection) -> None:
+    """Official targets are the plan's own; computed ones lie five per cent above the model city's baseline."""
+    connection.execute(
+        "create table marts.dim_target (target_id varchar, plan_id varchar, indicator_id varchar, kind varchar,"
+        " section varchar, box varchar, topic_zh varchar, indicator_zh varchar, quote_zh varchar, operator varchar,"
+        " value_low double, value_high double, unit_zh varchar, baseline double, baseline_text varchar,"
+        " binding varchar, scope varchar, school_level varchar, measure_type varchar, qualifier varchar,"
+        " duplicate_of varchar, data_source varchar, note varchar)"
+    )
+    connection.execute(
+        "insert into marts.dim_target select 'box1.' || i.indicator_id, 'model-plan', i.indicator_id,"
+        " 'headline_indicator', '二(三)专栏1', '1', '综合', i.name_zh, i.name_zh || '	达到目标', '=', v.value * 1.05,"
+        " null, i.unit_zh, v.value, null, case when i.indicator_id in ('compulsory_retention',"
+        " 'avg_years_schooling_working_age') then '约束性' else '预期性' end, '全市', '全部', 'stock',"
+        " null, null, '报表', null"
+        " from marts.dim_indicator as i join marts.fct_indicator_value as v on v.indicator_id = i.indicator_id"
+        " where i.headline_no is not null and v.area_level = 'city' and v.period = 2020"
+    )
+    connection.executemany(
+        "update marts.dim_target set operator = ?, value_low = ? where indicator_id = ?",
+        [(operator, value, indicator) for indicator, (operator, value) in TARGETS.items()],
+    )
+    connection.execute(
+        "insert into marts.dim_target (target_id, plan_id, kind, indicator_zh, quote_zh, operator, value_low,"
+        " value_high) values ('text.range', 'model-plan', 'programme_target', '建成所数', '建成2至3所', 'range', 2, 3)"
+    )

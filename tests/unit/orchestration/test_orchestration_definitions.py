@@ -1,0 +1,185 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from dagster import AssetKey, DagsterInstance, Definitions
+
+from expectations import rules_version
+from orchestration import keys
+from orchestration.build import build_defs
+from sources import contract
+from sources.intake import contract_versions
+from tests.support.candidate_kit import REPORT, delivery, fill_marts, make_verdict, rule
+from tests.support.candidate_kit import dbt_manifest as kit_manifest
+from warehouse import candidate as candidates
+from warehouse.candidate import Candidate
+from warehouse.errors import Refused, UsageError
+from warehouse.ledger import Ledger
+from warehouse.paths import Home
+from warehouse.release import current, publish
+from warehouse.verdict import Verdict
+
+FEED = "official_figures"
+
+
+@pytest.fixture(scope="module")
+def defs() -> Definitions:
+    return build_defs()
+
+
+def candidate_of(home: Home, ledger: Ledger) -> Candidate:
+    """A sealed candidate that belongs to the active set of this home and to the code as it stands."""
+    delivery(home, ledger, "数字", contract_version=contract_versions()[FEED])
+    build = candidates.begin(home, ledger.active_set(contract_versions()), contract.feed_table())
+    fill_marts(build.database, 1.5)
+    (build.work_dir / "manifest.json").write_bytes(kit_manifest())
+    return candidates.seal(home, build)
+
+
+def record(ledger: Ledger, candidate: Candidate, verdict: Verdict) -> Verdict:
+    ledger.record_verdict(verdict)
+    (candidate.path / "verdict.json").write_bytes(verdict.to_json())
+    return verdict
+
+
+def materialize_release_alone(defs: Definitions) -> None:
+    job = defs.resolve_implicit_global_asset_job_def()
+    with DagsterInstance.ephemeral() as instance:
+        job.execute_in_process(instance=instance, asset_selection=[keys.RELEASE], raise_on_error=True)
+
+
+def test_definitions_load_in_an_empty_environment_without_touching_a_home(tmp_path: Path) -> None:
+    code = "from orchestration.definitions import defs; print(defs.resolve_job_def('release_job').name)"
+    bare = {"PATH": os.environ["PATH"], "HOME": str(tmp_path), "PYTHONPATH": str(Path.cwd())}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, env=bare, capture_output=True, text=True, check=False, timeout=120
+    )
+    assert done.stdout.strip() == keys.JOB, done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_every_feed_and_every_station_is_an_asset_with_words_an_owner_and_a_group(defs: Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    stations = {keys.records_key(feed) for feed in contract.feeds()}
+    stations |= {keys.ACTIVE_SET, keys.CANDIDATE, keys.VERDICT, keys.RELEASE}
+    assert stations <= set(graph.materializable_asset_keys)
+    for key in stations:
+        node = graph.get(key)
+        assert node.description and any("一" <= mark <= "鿿" for mark in node.description), key
+        assert node.owners == [keys.OWNER], key
+        assert node.kinds, key
+    assert {graph.get(keys.records_key(feed)).group_name for feed in contract.feeds()} == {keys.INTAKE_GROUP}
+
+
+def test_the_way_from_records_to_release_is_connected(defs: Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    mart = AssetKey(["marts", "fct_indicator_value"])
+    assert keys.VERDICT in graph.get(keys.RELEASE).parent_keys
+    assert keys.CANDIDATE in graph.get(keys.VERDICT).parent_keys
+    assert mart in graph.get(keys.CANDIDATE).parent_keys
+    ancestors = graph.get_ancestor_asset_keys(mart)
+    assert {keys.ACTIVE_SET, *(keys.records_key(feed) for feed in contract.feeds())} <= ancestors
+
+
+def test_dbt_tests_and_the_gate_show_as_checks_and_only_the_verdict_blocks(defs: Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    mart = AssetKey(["marts", "fct_indicator_value"])
+    names = {key.name for key in graph.asset_check_keys if key.asset_key == mart}
+    assert keys.GATE_CHECK in names
+    assert len(names) > 1, "no dbt test became a check"
+    gate = next(key for key in graph.asset_check_keys if key.asset_key == keys.VERDICT)
+    assert graph.get(gate).blocking
+
+
+def test_an_unknown_resource_is_refused() -> None:
+    with pytest.raises(UsageError, match="nowhere"):
+        build_defs(nowhere=object())
+
+
+class TestReleaseLaunchedAlone:
+    def test_without_any_candidate(self, defs: Definitions, home: Home) -> None:
+        with pytest.raises(Refused, match="没有候选版本"):
+            materialize_release_alone(defs)
+        assert current(home) is None
+
+    def test_with_a_candidate_nobody_judged(self, defs: Definitions, home: Home, ledger: Ledger) -> None:
+        candidate_of(home, ledger)
+        with pytest.raises(Refused, match="还没有经过质量检查"):
+            materialize_release_alone(defs)
+        assert current(home) is None
+
+    def test_with_a_failing_verdict(self, defs: Definitions, home: Home, ledger: Ledger) -> None:
+        candidate = candidate_of(home, ledger)
+        record(ledger, candidate, make_verdict(candidate, rule(passed=False, rows_failed=1)))
+        with pytest.raises(Refused, match="未通过质量检查"):
+            materialize_release_alone(defs)
+        assert current(home) is None
+
+    def test_with_a_verdict_the_ledger_does_not_know(self, defs: Definitions, home: Home, ledger: Ledger) -> None:
+        candidate = candidate_of(home, ledger)
+        (candidate.path / "verdict.json").write_bytes(make_verdict(candidate).to_json())
+        with pytest.raises(Refused, match="台账中没有"):
+            materialize_release_alone(defs)
+        assert current(home) is None
+
+    def test_with_a_passing_verdict_on_an_earlier_candidate(
+        self, defs: Definitions, home: Home, ledger: Ledger
+    ) -> None:
+        earlier = candidate_of(home, ledger)
+        record(ledger, earlier, make_verdict(earlier))
+        delivery(home, ledger, "更正", contract_version=contract_versions()[FEED])
+        with pytest.raises(Refused, match="没有候选版本"):
+            materialize_release_alone(defs)
+        assert current(home) is None
+
+    def test_it_publishes_on_a_passing_verdict(self, defs: Definitions, home: Home, ledger: Ledger) -> None:
+        candidate = candidate_of(home, ledger)
+        record(ledger, candidate, make_verdict(candidate))
+        materialize_release_alone(defs)
+        released = current(home)
+        assert released is not None
+        assert released.candidate_id == candidate.candidate_id
+
+
+def test_a_mart_alone_is_refused_because_a_candidate_is_whole(defs: Definitions, home: Home) -> None:
+    job = defs.resolve_implicit_global_asset_job_def()
+    mart = AssetKey(["marts", "dim_area"])
+    with DagsterInstance.ephemeral() as instance, pytest.raises(Refused, match="整体构建"):
+        job.execute_in_process(instance=instance, asset_selection=[mart], raise_on_error=True)
+    assert list(home.candidates.iterdir()) == []
+
+
+def test_what_repeats_the_current_release_is_unchanged(home: Home, ledger: Ledger) -> None:
+    from orchestration.steps import choose_inputs, open_workbench
+
+    candidate = candidate_of(home, ledger)
+    verdict = record(ledger, candidate, make_verdict(candidate, rules_version=rules_version()))
+    release = publish(home, ledger, candidate, verdict, artefacts=REPORT)
+    with open_workbench(home) as bench:
+        inputs = choose_inputs(bench)
+        assert inputs.repeats == release
+        assert bench.record.unchanged
+    delivery(home, ledger, "更正", contract_version=contract_versions()[FEED])
+    with open_workbench(home) as bench:
+        assert not choose_inputs(bench).unchanged
+
+
+def test_other_rules_are_a_reason_to_judge_again(home: Home, ledger: Ledger) -> None:
+    from orchestration.steps import choose_inputs, open_workbench
+
+    candidate = candidate_of(home, ledger)
+    verdict = record(ledger, candidate, make_verdict(candidate, rules_version="rules of last year"))
+    publish(home, ledger, candidate, verdict, artefacts=REPORT)
+    with open_workbench(home) as bench:
+        assert not choose_inputs(bench).unchanged
+
+
+def test_a_second_run_is_refused_while_one_is_under_way(home: Home) -> None:
+    from orchestration.steps import open_workbench
+
+    with open_workbench(home), pytest.raises(Refused, match="另一个进程"), open_workbench(home):
+        pytest.fail("two runs at once")
