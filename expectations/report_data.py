@@ -60,9 +60,9 @@ class TierView:
 
 @dataclass(frozen=True)
 class Coverage:
-    """A matrix area x feed: `cells[area][feed]` is a dictionary with got, wanted, lacking and state."""
+    """A matrix area x feed: each area's `cells` follow `feeds` and hold received, partly, wanted, lacking and state."""
 
-    feeds: tuple[str, ...] = ()
+    feeds: tuple[dict[str, str], ...] = ()
     areas: tuple[dict[str, Any], ...] = ()
     problem: str | None = None
 
@@ -180,6 +180,7 @@ def _coverage(connection: duckdb.DuckDBPyConnection) -> Coverage:
     try:
         cells = _dicts(connection, _COVERAGE_CELLS)
         names = {row["area_code"]: row["name_zh"] for row in _dicts(connection, _AREA_NAMES)}
+        titles = {row["feed"]: row["title_zh"] for row in _dicts(connection, "SELECT feed, title_zh FROM records.feed")}
     except duckdb.Error as error:
         return Coverage(problem=describe(error))
     feeds = tuple(sorted({str(cell["feed"]) for cell in cells}))
@@ -187,7 +188,7 @@ def _coverage(connection: duckdb.DuckDBPyConnection) -> Coverage:
     for cell in cells:
         by_area.setdefault(str(cell["area_code"]), {})[str(cell["feed"])] = {**cell, "state": _cell_state(cell)}
     return Coverage(
-        feeds=feeds,
+        feeds=tuple({"feed": feed, "title_zh": titles.get(feed) or feed} for feed in feeds),
         areas=tuple(
             {"area_code": code, "name_zh": names.get(code) or code, "cells": [by_area[code].get(f) for f in feeds]}
             for code in sorted(by_area)

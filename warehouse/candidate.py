@@ -35,7 +35,7 @@ _LOCK_WAIT: Final = 30.0
 
 # What dbt writes for itself; it says nothing about the code.
 _DBT_LEFTOVERS: Final = {"target", "logs", "dbt_packages", ".user.yml", "__pycache__"}
-_DBT_SUFFIXES: Final = {".sql", ".yml", ".yaml", ".csv"}
+_DBT_SUFFIXES: Final = {".sql", ".yml", ".yaml", ".csv", ".md"}
 
 _DELIVERY_TYPES: Final[dict[str, pa.DataType]] = {
     **dict.fromkeys(("delivery_id", "feed", "area_code"), pa.string()),

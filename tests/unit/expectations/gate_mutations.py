@@ -361,7 +361,7 @@ ALSO: dict[str, set[str]] = {
     "dim_target.headline_binding_stated": {"progress.matches_registry"},
     "dim_target.headline_numbers_present": {"progress.matches_registry"},
     "fct_value.finite": {"fct_value.district_jump"},
-    "fct_value.non_negative": {"fct_value.district_jump"},
+    "fct_value.official_rate_plausible": {"fct_value.city_share_jump"},
     "fct_value.share_within_100": {
         "fct_value.city_is_sum",
         "fct_value.group_is_sum",
