@@ -171,6 +171,7 @@ def judge(bench: Workbench) -> Verdict:
         verdict = expectations.judge(bench.home, bench.ledger, candidate)
         write_atomic(report_path(candidate), _render(bench, candidate, verdict))
         failed = sum(not result.passed for result in verdict.results)
+        station.good = verdict.passed
         station.summary = (
             f"{len(verdict.results)} 条规则，{failed} 条未通过；结论：{'通过' if verdict.passed else '不通过'}"
         )

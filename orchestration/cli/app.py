@@ -45,7 +45,7 @@ Seed = Annotated[int, typer.Option(help="随机种子，相同种子得到相同
 
 @app.command()
 def demo(
-    profile: Profile = "small", years: Years = "", seed: Seed = 20250901, dirt: Dirt = 0.002, json: Json = False
+    profile: Profile = "city", years: Years = "", seed: Seed = 20250901, dirt: Dirt = 0.0, json: Json = False
 ) -> int:
     """用示例城市走完全程：报送、收取、构建、检查、发布。The whole way on the sample city."""
     from orchestration.cli import demo as command
