@@ -55,7 +55,7 @@ def demo(
 
 @app.command()
 def sample(  # noqa: PLR0917 - typer passes options by name
-    out: Annotated[Path, typer.Argument(help="写到哪个目录。Where to write.")],
+    out: Annotated[Path, typer.Option(help="写到哪个目录。Where to write.")],
     profile: Profile = "small",
     years: Years = "",
     seed: Seed = 20250901,

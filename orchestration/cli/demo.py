@@ -62,8 +62,8 @@ def demo(city: Sample, *, as_json: bool) -> int:
     home = Home.from_env().ensure()
     record = RunRecord()
     with logging_to(home), TerminalReporter(err) as record.reporter:
-        _write(home.root / "sample", city, record)
-        hand_over(home.root / "sample", home)
+        _write(sample_folder(home), city, record)
+        hand_over(sample_folder(home), home)
     # What was just handed over is complete: it need not rest first.
     run_once(home, record=record, settle=0.0)
     release = record.release or current(home)
@@ -78,6 +78,11 @@ def demo(city: Sample, *, as_json: bool) -> int:
         record.release = release
         print_release(record)
     return OK
+
+
+def sample_folder(home: Home) -> Path:
+    """Where the demo writes its city: beside the home, never in it, as it holds the (synthetic) persons in the clear."""
+    return home.root.with_name(f"{home.root.name}-sample")
 
 
 def sample(folder: Path, city: Sample, *, as_json: bool) -> int:
