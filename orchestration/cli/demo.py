@@ -81,7 +81,7 @@ def demo(city: Sample, *, as_json: bool) -> int:
 
 
 def sample_folder(home: Home) -> Path:
-    """Where the demo writes its city: beside the home, never in it, as it holds the (synthetic) persons in the clear."""
+    """Where the demo writes its city: beside the home, never in it, as it holds its persons in the clear."""
     return home.root.with_name(f"{home.root.name}-sample")
 
 
