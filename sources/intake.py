@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sources import contract
+from sources.claims import Claims
 from sources.connectors import folder, sql
 from sources.connectors.arrival import Arrival
 from sources.findings import Finding
@@ -47,7 +48,7 @@ WORK: Final = ".work-"
 Progress = Callable[[int, int, str], None]
 
 # Code that decides what a record says; a change of it reads every delivery again under a new version.
-_NOT_READING: Final = {"__init__.py", "intake.py", "receipts.py", "reading_store.py"}
+_NOT_READING: Final = {"__init__.py", "claims.py", "intake.py", "receipts.py", "reading_store.py"}
 _CODE_LISTS: Final = ("code_*.csv", "area*.csv")
 
 
@@ -125,6 +126,10 @@ def scan(home: Home, ledger: Ledger, *, settle: float | None = None) -> list[Arr
             folder.CONNECTOR, name, "", "", problem=f"收件箱中的“{name}”不属于任何报送类别，未收取；请移到对应目录。"
         )
         for name in folder.strays(home.inbox, feeds)
+    ]
+    found += [
+        Arrival(folder.CONNECTOR, name, "", "", problem=f"“{name}”是链接或特殊文件，不予收取；请放入文件本身。")
+        for name in folder.special_files(home.inbox, feeds)
     ]
     return found + _from_database(home, ledger) + _to_read_again(home, ledger)
 
@@ -220,7 +225,8 @@ class _Intake:
     ) -> None:
         self._home, self._ledger, self._work, self._progress = home, ledger, work, progress
         self._versions = contract_versions()
-        self._titles = _titles()
+        self._feeds = {feed: contract.load(feed).info for feed in contract.feeds()}
+        self._claims = Claims(ledger.deliveries())
         self._key = load_or_create_key(home.key_file)
         self._readers = Readers(parse, workers)
         self._waiting: deque[tuple[_Taken, Job | None]] = deque()
@@ -298,17 +304,28 @@ class _Intake:
             self._report.duplicates += 1
             self._ledger.record_event(self._event(taken, DUPLICATE))
         else:
-            self._record(taken, self._readers.result(job))
+            self._record(taken, self._judged(taken, self._readers.result(job)))
             shutil.rmtree(job.out_dir, ignore_errors=True)
         self._step(taken.arrival.file_name)
+
+    def _judged(self, taken: _Taken, outcome: Outcome) -> Outcome:
+        return self._claims.judge(
+            outcome,
+            feed=taken.arrival.feed,
+            delivery_id=taken.delivery_id,
+            submitter=taken.arrival.submitter,
+            received_at=taken.at,
+            period_kind=self._feeds[taken.arrival.feed].period_kind,
+        )
 
     def _record(self, taken: _Taken, outcome: Outcome) -> None:
         tables = place_tables(self._home, taken.arrival.feed, taken.delivery_id, taken.version, outcome.tables)
         row = self._row(taken, outcome, tables)
         findings: Sequence[Finding] = outcome.findings
         place_quarantine(self._home, taken.delivery_id, findings)
-        write_receipt(self._home, row, findings, feed_title_zh=self._titles.get(row.feed, row.feed))
+        write_receipt(self._home, row, findings, feed_title_zh=self._feeds[row.feed].title_zh)
         self._ledger.record_delivery(row, size=taken.snapshot.size, event=self._event(taken, row.status))
+        self._claims.add(row)
         self._report.deliveries.append(row)
 
     def _row(self, taken: _Taken, outcome: Outcome, tables: Mapping[str, str]) -> DeliveryRow:
@@ -352,7 +369,3 @@ class _Intake:
     def _step(self, what: str) -> None:
         self._done += 1
         self._progress(self._done, self._total, what)
-
-
-def _titles() -> dict[str, str]:
-    return {feed: contract.load(feed).info.title_zh for feed in contract.feeds()}
