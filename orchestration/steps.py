@@ -91,6 +91,7 @@ def take_in(bench: Workbench) -> IntakeReport:
     with bench.record.station("intake") as station:
         arrivals = intake.scan(bench.home, bench.ledger, settle=bench.settle)
         report = intake.take_in(bench.home, bench.ledger, arrivals, progress=station.advance)
+        report.add(intake.drain(bench.home, bench.ledger))
         station.summary = (
             f"收取 {len(arrivals)} 件：接收 {report.count('accepted')}，部分接收 {report.count('partly')}，"
             f"退回 {report.count('refused')}，重复 {report.duplicates}"
