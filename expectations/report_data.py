@@ -14,6 +14,7 @@ from typing import Any, Final
 import duckdb
 
 from expectations.catalogue import Rule, rules
+from expectations.guards import GuardCoverage, guard_coverage
 from expectations.sql import describe
 from warehouse import duck
 from warehouse.verdict import TIERS, RuleResult, Verdict
@@ -85,6 +86,7 @@ class Content:
     coverage: Coverage = field(default_factory=Coverage)
     deliveries: Table = field(default_factory=Table)
     tiers: tuple[TierView, ...] = ()
+    guards: GuardCoverage = field(default_factory=lambda: GuardCoverage((), ()))
 
 
 def gather(database: Path, verdict: Verdict) -> Content:
@@ -96,6 +98,7 @@ def gather(database: Path, verdict: Verdict) -> Content:
             coverage=_coverage(connection),
             deliveries=_table(connection, _DELIVERIES),
             tiers=tiers(verdict, rules()),
+            guards=guard_coverage(rules()),
         )
 
 

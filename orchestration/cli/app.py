@@ -35,6 +35,8 @@ app = typer.Typer(
 )
 plan_app = typer.Typer(help="规划登记表。The plan registry.", no_args_is_help=True, context_settings=_SETTINGS)
 app.add_typer(plan_app, name="plan")
+gate_app = typer.Typer(help="质量检查（门禁）本身。The gate itself.", no_args_is_help=True, context_settings=_SETTINGS)
+app.add_typer(gate_app, name="gate")
 
 Json = Annotated[bool, typer.Option("--json", help="以 JSON 输出，供程序读取。Print JSON.")]
 Profile = Annotated[str, typer.Option(help="示例城市规模：small 或 city。Size of the sample city.")]
@@ -165,3 +167,14 @@ def plan_verify(
     from orchestration.cli import plan as command
 
     return command.verify(text, as_json=json)
+
+
+@gate_app.command("rules")
+def gate_rules(
+    write: Annotated[bool, typer.Option("--write", help="写入 docs/rules.md。Write docs/rules.md.")] = False,
+    json: Json = False,
+) -> int:
+    """全部发布规则与看护情况。All publication rules and what they guard."""
+    from orchestration.cli import gate as command
+
+    return command.rules(write=write, as_json=json)
