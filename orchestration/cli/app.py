@@ -178,3 +178,14 @@ def gate_rules(
     from orchestration.cli import gate as command
 
     return command.rules(write=write, as_json=json)
+
+
+@gate_app.command("self-test")
+def gate_self_test(
+    candidate: Annotated[str | None, typer.Argument(help="候选编号；不填用当前发布的候选。The candidate.")] = None,
+    json: Json = False,
+) -> int:
+    """在候选的副本上为每条严重规则植入一处缺陷，证明规则都能发现。Does every critical rule bite?"""
+    from orchestration.cli import gate as command
+
+    return command.self_test(candidate, as_json=json)
