@@ -220,7 +220,7 @@ def tiers(verdict: Verdict, catalogue: Sequence[Rule]) -> tuple[TierView, ...]:
     return tuple(views)
 
 
-_ORDER: Final = ("error", "critical", "warning", "info", "unknown", "passed", "excused")
+_ORDER: Final = ("error", "critical", "waived", "warning", "info", "unknown", "passed", "excused")
 
 
 def _view(result: RuleResult, rule: Rule | None) -> RuleView:
@@ -239,4 +239,6 @@ def _state(result: RuleResult) -> str:
         return "error"
     if result.passed:
         return "passed" if result.rows_checked else "excused"
+    if result.waived_by:
+        return "waived"
     return result.severity if result.severity in _ORDER else "unknown"

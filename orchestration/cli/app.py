@@ -151,6 +151,27 @@ def diff(
 
 
 @app.command()
+def waive(  # noqa: PLR0917 - typer passes options by name
+    rule: Annotated[str, typer.Option(help="规则编号。The rule's id.")],
+    scope: Annotated[list[str], typer.Option(help="一行的键，如 'area_code=500101 period=2022'；可重复。Row keys.")],
+    max_rows: Annotated[int, typer.Option(help="最多豁免几行。Most rows it may cover.")],
+    reason: Annotated[str, typer.Option(help="理由。The reason.")],
+    evidence: Annotated[str, typer.Option(help="证据，如文号或附件。The evidence.")],
+    requested_by: Annotated[str, typer.Option(help="申请人。Who asks.")],
+    approved_by: Annotated[str, typer.Option(help="批准人，不得是申请人。Who approves; somebody else.")],
+    days: Annotated[int, typer.Option(help="有效天数，至多 366。Days it holds.")] = 30,
+    json: Json = False,
+) -> int:
+    """为某条规则的指定几行申请有期限的豁免。Waive named rows of one rule for a while."""
+    from orchestration.cli import waive as command
+
+    request = command.Request(
+        rule, tuple(scope), max_rows, reason, evidence, requested_by=requested_by, approved_by=approved_by, days=days
+    )
+    return command.waive(request, as_json=json)
+
+
+@app.command()
 def dev(port: Annotated[int, typer.Option(help="网页端口。Port of the web page.")] = 3000) -> int:
     """启动 Dagster 网页与守护进程（仅本机 127.0.0.1）。The Dagster UI and daemon."""
     from orchestration.cli import dev as command
