@@ -14,6 +14,7 @@ from typing import Any, Final
 import duckdb
 
 from expectations.catalogue import Rule, rules
+from expectations.guards import GuardCoverage, guard_coverage
 from expectations.sql import describe
 from warehouse import duck
 from warehouse.verdict import TIERS, RuleResult, Verdict
@@ -85,6 +86,7 @@ class Content:
     coverage: Coverage = field(default_factory=Coverage)
     deliveries: Table = field(default_factory=Table)
     tiers: tuple[TierView, ...] = ()
+    guards: GuardCoverage = field(default_factory=lambda: GuardCoverage((), ()))
 
 
 def gather(database: Path, verdict: Verdict) -> Content:
@@ -96,6 +98,7 @@ def gather(database: Path, verdict: Verdict) -> Content:
             coverage=_coverage(connection),
             deliveries=_table(connection, _DELIVERIES),
             tiers=tiers(verdict, rules()),
+            guards=guard_coverage(rules()),
         )
 
 
@@ -217,7 +220,7 @@ def tiers(verdict: Verdict, catalogue: Sequence[Rule]) -> tuple[TierView, ...]:
     return tuple(views)
 
 
-_ORDER: Final = ("error", "critical", "warning", "info", "unknown", "passed", "excused")
+_ORDER: Final = ("error", "critical", "waived", "warning", "info", "unknown", "passed", "excused")
 
 
 def _view(result: RuleResult, rule: Rule | None) -> RuleView:
@@ -236,4 +239,6 @@ def _state(result: RuleResult) -> str:
         return "error"
     if result.passed:
         return "passed" if result.rows_checked else "excused"
+    if result.waived_by:
+        return "waived"
     return result.severity if result.severity in _ORDER else "unknown"

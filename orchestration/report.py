@@ -30,6 +30,7 @@ STATIONS: Final = {
     "seal": "封存候选版本",
     "judge": "质量检查（门禁）",
     "publish": "发布",
+    "self_test": "门禁自测",
 }
 
 

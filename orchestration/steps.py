@@ -26,6 +26,7 @@ from warehouse.paths import Home
 from warehouse.records import DeliveryRow
 from warehouse.release import Release
 from warehouse.verdict import Verdict
+from warehouse.waivers import Waiver, read_waivers
 
 if TYPE_CHECKING:
     from sources.intake import IntakeReport
@@ -42,6 +43,7 @@ class Inputs:
     active: tuple[DeliveryRow, ...]
     candidate_id: str
     repeats: Release | None
+    waivers: tuple[Waiver, ...] = ()
 
     @property
     def unchanged(self) -> bool:
@@ -113,10 +115,11 @@ def choose_inputs(bench: Workbench) -> Inputs:
         active = active_deliveries(bench)
         if not active:
             raise Refused("没有任何可用的报送件，无法构建指标表。", "请把文件放入 inbox/<类别>/ 后重新运行。")
-        identity = candidates.candidate_id(active, code_digest=candidates.code_digest())
+        waivers = read_waivers(bench.home)
+        identity = candidates.candidate_id(active, code_digest=candidates.code_digest(), waivers=waivers)
         standing = releases.current(bench.home)
         same = standing is not None and (standing.candidate_id, standing.rules_version) == (identity, rules_version())
-        inputs = Inputs(tuple(active), identity, standing if same else None)
+        inputs = Inputs(tuple(active), identity, standing if same else None, waivers)
         station.summary = "无变化，未构建" if inputs.unchanged else f"采用 {len(active)} 件，候选 {identity}"
     bench.record.inputs = inputs
     return inputs
@@ -135,7 +138,8 @@ def begin(bench: Workbench) -> Build:
 
     inputs = bench.record.inputs
     active = list(inputs.active) if inputs is not None else active_deliveries(bench)
-    bench.build = candidates.begin(bench.home, active, feed_table())
+    waivers = inputs.waivers if inputs is not None else read_waivers(bench.home)
+    bench.build = candidates.begin(bench.home, active, feed_table(), waivers)
     return bench.build
 
 
@@ -157,7 +161,9 @@ def latest_candidate(bench: Workbench) -> Candidate:
     """The candidate this run sealed, or else the one that belongs to the present active set. Raises Refused."""
     if bench.record.candidate is not None:
         return bench.record.candidate
-    identity = candidates.candidate_id(active_deliveries(bench), code_digest=candidates.code_digest())
+    identity = candidates.candidate_id(
+        active_deliveries(bench), code_digest=candidates.code_digest(), waivers=read_waivers(bench.home)
+    )
     return candidates.load(bench.home, identity)
 
 
