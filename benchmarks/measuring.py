@@ -1,0 +1,157 @@
+"""Running a command and seeing what it took: seconds on the wall, peak memory of its whole process tree.
+
+Belongs here: measuring and the machine's description. What does not: what is measured (`run.py`).
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+import psutil
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLE_EVERY = 0.1
+
+
+@dataclass
+class Ran:
+    """What one command took; `stdout` is what it printed."""
+
+    seconds: float
+    processor: float
+    peak_mib: float
+    stdout: str
+
+
+@dataclass
+class Series:
+    """Rounds of one measurement."""
+
+    seconds: list[float] = field(default_factory=list)
+    peaks_mib: list[float] = field(default_factory=list)
+    processors: list[float] = field(default_factory=list)
+
+    def add(self, seconds: float, peak_mib: float | None = None, processor: float | None = None) -> None:
+        """One round."""
+        self.seconds.append(seconds)
+        if peak_mib is not None:
+            self.peaks_mib.append(peak_mib)
+        if processor is not None:
+            self.processors.append(processor)
+
+    def add_run(self, ran: Ran) -> None:
+        """One round that was a process of its own."""
+        self.add(ran.seconds, ran.peak_mib, ran.processor)
+
+    @property
+    def median(self) -> float:
+        """Median of the rounds, in seconds."""
+        return statistics.median(self.seconds)
+
+    @property
+    def processor(self) -> float | None:
+        """Median processor seconds; None when they were not measured."""
+        return statistics.median(self.processors) if self.processors else None
+
+    @property
+    def peak(self) -> float | None:
+        """Highest peak of all rounds, MiB; None when it was not measured."""
+        return max(self.peaks_mib, default=None)
+
+
+def run(arguments: Sequence[str], *, env: Mapping[str, str], log: Path) -> Ran:
+    """Run a command of this interpreter to its end. Raises SystemExit with the log's tail when it fails.
+
+    Memory is the sum of resident sizes over the process and all its descendants, looked at every 0.1 s: pages that
+    processes share count once for each, so the figure errs on the high side. Processor seconds are those last seen of
+    each process, so they miss up to 0.1 s of each.
+    """
+    watched, done = Watched(), threading.Event()
+    with log.open("wb") as errors:
+        started = time.perf_counter()
+        process = subprocess.Popen(
+            [sys.executable, *arguments], env={**os.environ, **env}, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors
+        )
+        watcher = threading.Thread(target=_watch, args=(process.pid, watched, done), daemon=True)
+        watcher.start()
+        try:
+            output = process.communicate()[0].decode()
+            seconds = time.perf_counter() - started
+        finally:
+            # Interrupted: what was started must not go on alone.
+            if process.poll() is None:
+                process.terminate()
+                process.wait()
+            done.set()
+            watcher.join()
+    if process.returncode != 0:
+        told = f"{log.read_text()[-3000:]}\n{output[-500:]}"
+        raise SystemExit(f"{' '.join(arguments[:3])} failed ({process.returncode}):\n{told}")
+    return Ran(seconds, sum(watched.processor.values()), watched.peak / 2**20, output)
+
+
+@dataclass
+class Watched:
+    """What a process tree was seen to use: most resident bytes at once, processor seconds by process id."""
+
+    peak: int = 0
+    processor: dict[int, float] = field(default_factory=dict)
+
+    def look(self, pid: int) -> None:
+        """Look once at a process and its descendants; those that are gone keep what was last seen of them."""
+        try:
+            root = psutil.Process(pid)
+            family = [root, *root.children(recursive=True)]
+        except psutil.NoSuchProcess:
+            return
+        total = 0
+        for member in family:
+            try:
+                total += member.memory_info().rss
+                spent = member.cpu_times()
+            except psutil.NoSuchProcess:
+                continue
+            self.processor[member.pid] = spent.user + spent.system
+        self.peak = max(self.peak, total)
+
+
+def _watch(pid: int, watched: Watched, done: threading.Event) -> None:
+    while not done.wait(SAMPLE_EVERY):
+        watched.look(pid)
+
+
+def machine() -> list[str]:
+    """What the figures hold for."""
+    packages = ("duckdb", "pyarrow", "python-calamine", "pandas", "dbt-core", "great-expectations", "dagster")
+    load = ", ".join(f"{value:.1f}" for value in os.getloadavg())
+    return [
+        f"{_processor()}, {os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB memory; "
+        f"{platform.system()} {platform.release()}; load at start {load}",
+        f"Python {platform.python_version()}; " + ", ".join(f"{name} {version(name)}" for name in packages),
+        f"eduplan at {_commit()}; EDUPLAN_MEMORY {os.environ.get('EDUPLAN_MEMORY') or '1GB (default)'}, "
+        f"EDUPLAN_WORKERS {os.environ.get('EDUPLAN_WORKERS') or 'default'}",
+    ]
+
+
+def _processor() -> str:
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.is_file() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "unknown processor"
+
+
+def _commit() -> str:
+    asked = subprocess.run(
+        ["git", "describe", "--always", "--dirty"], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    return asked.stdout.strip() or "unknown commit"

@@ -1,0 +1,344 @@
+"""`make bench`: eduplan against the bare engine, in one session, on one generated city. One table of ratios.
+
+Belongs here: the order of rounds and the table. What does not: running and sampling memory (`measuring.py`), the floor
+(`floor.py`), the analyst (`analyst.py`), what happens inside eduplan's process (`child.py`). Rows are explained in
+`docs/performance.md`. Rounds of what is compared alternate, so that a noisy minute harms both sides.
+
+    python benchmarks/run.py [--profile city|small] [--years 2020-2025] [--rounds 3] [--only a,b,d] [--analyst city]
+                             [--work DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from compare import differing_rows
+from measuring import ROOT, Series, machine, run
+from sqltext import plan_of
+
+from orchestration.cli.demo import hand_over, years_of
+from sources.sample import write_sample
+from warehouse.paths import Home
+
+HERE = Path(__file__).resolve().parent
+SEED = 20250901
+EVERYTHING = "abcdef"
+TITLES = {
+    "eduplan cold": "a  eduplan, landing → release, fresh process",
+    "eduplan warm": "a  eduplan, landing → release, second run in one process",
+    "floor": "b  the floor: bare pyarrow + calamine + DuckDB",
+    "analyst": "c  pandas + openpyxl",
+    "eduplan beside analyst": "c  eduplan cold on the same city as pandas",
+    "correction": "d  one district's correction, event → release, warm",
+    "gate": "e  the gate on the sealed candidate, warm",
+    "bare rules": "e  the same rules as plain SQL",
+}
+
+
+@dataclass
+class Session:
+    """One bench: where it works, what it has measured, what it concluded."""
+
+    work: Path
+    rounds: int
+    years: tuple[int, ...]
+    profile: str
+    analyst_profile: str = "small"
+    series: dict[str, Series] = field(default_factory=dict)
+    stations: dict[str, dict[str, float]] = field(default_factory=dict)
+    verdicts: list[str] = field(default_factory=list)
+
+    @property
+    def sample(self) -> Path:
+        """The city everything but row c is measured on."""
+        return self.work / f"sample-{self.profile}-{self.years[0]}-{self.years[-1]}"
+
+    @property
+    def standing(self) -> Home:
+        """A home that has published this city."""
+        return Home(self.work / "standing")
+
+    @property
+    def plan(self) -> Path:
+        """The SQL for the floor."""
+        return self.work / "plan.json"
+
+    def of(self, name: str) -> Series:
+        """The series of that name, made on first use."""
+        return self.series.setdefault(name, Series())
+
+
+def say(text: str) -> None:
+    """Progress goes to standard error; the table is all that standard output holds."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def city(folder: Path, profile: str, years: Sequence[int]) -> Path:
+    """A tidy sample (dirt 0), written once for each folder."""
+    if not (folder / "README.md").is_file():
+        say(f"writing the sample {folder.name} …")
+        write_sample(profile, years, SEED, 0.0, folder)
+    return folder
+
+
+def eduplan_cold(session: Session, name: str, sample: Path, home: Home) -> dict[str, Any]:
+    """`eduplan run` in a fresh process and an empty home; what it printed."""
+    shutil.rmtree(home.root, ignore_errors=True)
+    home.ensure()
+    hand_over(sample, home)
+    command = "import sys; from orchestration.cli import main; sys.exit(main(['run', '--json']))"
+    ran = run(["-c", command], env=environment(home), log=session.work / "eduplan.log")
+    session.of(name).add_run(ran)
+    result: dict[str, Any] = json.loads(ran.stdout)
+    say(f"  {name}: {ran.seconds:.2f} s, {ran.peak_mib:.0f} MiB")
+    return result
+
+
+def environment(home: Home) -> dict[str, str]:
+    """The checkout's code, this home; files count as complete at once."""
+    return {
+        "PYTHONPATH": str(ROOT),
+        "EDUPLAN_PROJECT": str(ROOT),
+        "EDUPLAN_HOME": str(home.root),
+        "EDUPLAN_SETTLE_SECONDS": "0",
+    }
+
+
+def child(session: Session, home: Home, *arguments: str) -> list[dict[str, Any]]:
+    """Rounds of `child.py`; the warming round 0 is left out of the list and its peak belongs to all."""
+    ran = run([str(HERE / "child.py"), *arguments], env=environment(home), log=session.work / "child.log")
+    found = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
+    for entry in found:
+        entry["peak_mib"] = ran.peak_mib
+        say(f"  {arguments[0]} {entry['round']}: {entry['seconds']:.2f} s")
+    return found[1:]
+
+
+def remember(session: Session, name: str, rounds: Sequence[dict[str, float]]) -> None:
+    """Median seconds of each station over rounds."""
+    names = dict.fromkeys(station for entry in rounds for station in entry)
+    session.stations[name] = {
+        station: statistics.median(entry.get(station, 0.0) for entry in rounds) for station in names
+    }
+
+
+def with_rest(stations: dict[str, float], total: float) -> dict[str, float]:
+    """The stations and what lies outside them: start, imports, what Dagster does around its steps."""
+    return {**stations, "elsewhere": total - sum(stations.values())}
+
+
+def measure_end_to_end(session: Session, only: str) -> None:
+    """Rows a (cold) and b, alternating. The first cold run always happens: it gives the SQL and the standing home."""
+    stations: list[dict[str, float]] = []
+    floors: list[dict[str, float]] = []
+    for number in range(session.rounds if "a" in only or "b" in only else 1):
+        home = session.standing if number == 0 else Home(session.work / "cold")
+        result = eduplan_cold(session, "eduplan cold", session.sample, home)
+        stations.append(with_rest(result["seconds"], session.of("eduplan cold").seconds[-1]))
+        if number == 0:
+            plan = plan_of(home.candidates / result["candidate_id"])
+            session.plan.write_text(json.dumps(plan), encoding="utf-8")
+        if "b" in only:
+            floors.append(measure_floor(session, Path(result["release"]), number))
+    remember(session, "eduplan cold", stations)
+    if floors:
+        remember(session, "floor", floors)
+    shutil.rmtree(session.work / "cold", ignore_errors=True)
+
+
+def measure_floor(session: Session, release: Path, number: int) -> dict[str, float]:
+    """One round of the floor; its marts are compared with the release of the same round."""
+    out = session.work / "floor"
+    shutil.rmtree(out, ignore_errors=True)
+    arguments = ["--sample", session.sample, "--plan", session.plan, "--out", out]
+    ran = run([str(HERE / "floor.py"), *map(str, arguments)], env={}, log=session.work / "floor.log")
+    session.of("floor").add_run(ran)
+    say(f"  floor: {ran.seconds:.2f} s, {ran.peak_mib:.0f} MiB")
+    differing = {name: count for name, count in differing_rows(release, out).items() if count}
+    if differing:
+        raise SystemExit(f"the floor's marts are not eduplan's: rows that differ {differing}")
+    printed = json.loads(ran.stdout)
+    failed = {name for name, (_, failing) in printed["counts"].items() if failing}
+    judged = json.loads((release / "quality" / "verdict.json").read_bytes())["results"]
+    expected = {result["rule_id"] for result in judged if result["rows_failed"]}
+    if failed & {result["rule_id"] for result in judged} != expected:
+        raise SystemExit(f"the floor's rules fail differently: {sorted(failed ^ expected)}")
+    if number == 0:
+        session.verdicts.append(
+            f"floor: all {len(differing_rows(release, out))} marts equal eduplan's row for row, "
+            f"{len(printed['counts'])} tests and rules agree, {printed['rows']['in']:,} source rows"
+        )
+    seconds: dict[str, float] = printed["seconds"]
+    return seconds
+
+
+def measure_warm(session: Session) -> None:
+    """Row a, warm."""
+    home = Home(session.work / "warm")
+    found = child(session, home, "warm", str(home.root), str(session.sample), str(session.rounds))
+    for entry in found:
+        session.of("eduplan warm").add(entry["seconds"], entry["peak_mib"])
+    remember(session, "eduplan warm", [with_rest(entry["stations"], entry["seconds"]) for entry in found])
+    shutil.rmtree(home.root, ignore_errors=True)
+
+
+def measure_analyst(session: Session) -> None:
+    """Row c: both on a city of the same years, small unless asked otherwise."""
+    profile = session.analyst_profile
+    sample = city(session.work / f"sample-{profile}-{session.years[0]}-{session.years[-1]}", profile, session.years)
+    home = Home(session.work / "cold")
+    for _ in range(session.rounds):
+        arguments = ["--sample", str(sample), "--out", str(session.work / "analyst.xlsx")]
+        ran = run([str(HERE / "analyst.py"), *arguments], env={}, log=session.work / "analyst.log")
+        session.of("analyst").add_run(ran)
+        say(f"  analyst: {ran.seconds:.2f} s, {ran.peak_mib:.0f} MiB")
+        result = eduplan_cold(session, "eduplan beside analyst", sample, home)
+    told = agreement(json.loads(ran.stdout)["values"], Path(result["release"]))
+    session.verdicts.append(f"{told}; on the {profile} city")
+    shutil.rmtree(home.root, ignore_errors=True)
+
+
+def agreement(values: list[dict[str, Any]], release: Path) -> str:
+    """The analyst's city values against ours. Raises SystemExit when one differs by more than a billionth."""
+    import duckdb
+
+    facts = release / "parquet" / "fct_indicator_value.parquet"
+    query = f"SELECT indicator_id, period, value FROM read_parquet('{facts}') WHERE area_level = 'city'"
+    with duckdb.connect() as connection:
+        ours = {(name, period): value for name, period, value in connection.execute(query).fetchall()}
+    differing = [
+        entry
+        for entry in values
+        if abs(ours[entry["indicator_id"], entry["period"]] - entry["value"]) > 1e-9 * max(1.0, abs(entry["value"]))
+    ]
+    if differing:
+        raise SystemExit(f"the analyst's values are not eduplan's: {differing}")
+    return f"analyst: {len(values)} city values equal eduplan's (it computes nothing else)"
+
+
+def measure_correction(session: Session) -> None:
+    """Row d, on the standing home."""
+    found = child(session, session.standing, "correct", str(session.standing.root), str(session.rounds))
+    for entry in found:
+        session.of("correction").add(entry["seconds"], entry["peak_mib"])
+    remember(session, "correction", [with_rest(entry["stations"], entry["seconds"]) for entry in found])
+    session.verdicts.append(f"correction: {found[0]['file']}, {found[0]['bytes']:,} bytes; no sensor tick included")
+
+
+def measure_gate(session: Session) -> None:
+    """Row e, on the standing home."""
+    found = child(session, session.standing, "gate", str(session.standing.root), str(session.plan), str(session.rounds))
+    for entry in found:
+        session.of("gate").add(entry["seconds"], entry["peak_mib"])
+        session.of("bare rules").add(entry["bare"])
+    session.verdicts.append(
+        f"gate: {found[0]['rules']} rules, counts equal plain SQL's; importing Great Expectations took "
+        f"{found[0]['imported']:.1f} s once"
+    )
+
+
+def measure_growth(session: Session) -> None:
+    """Row f: the same city over 1, 2 and 4 of its years, one cold run each (the sample cannot multiply schools)."""
+    home = Home(session.work / "cold")
+    for count in (1, 2, 4):
+        if count < len(session.years):
+            name = f"{count} of {len(session.years)} years"
+            TITLES[name] = f"f  eduplan cold, {name}"
+            years = session.years[-count:]
+            sample = city(session.work / f"sample-{session.profile}-{years[0]}-{years[-1]}", session.profile, years)
+            eduplan_cold(session, name, sample, home)
+    if len(session.years) == 1:
+        session.verdicts.append("growth: left out, the sample has one year")
+    shutil.rmtree(home.root, ignore_errors=True)
+
+
+RATIOS = (
+    ("a/b cold", "eduplan cold", "floor", "≤ 3.0"),
+    ("a/b warm", "eduplan warm", "floor", "≤ 2.0"),
+    ("c/a", "analyst", "eduplan beside analyst", "≥ 5"),
+    ("e gate / bare SQL", "gate", "bare rules", "≤ 1.5"),
+)
+
+
+def table(session: Session) -> str:
+    """The one table, in Markdown."""
+    lines = ["| what | median s | min–max s | rounds | processor s | peak MiB |", "|---|--:|--:|--:|--:|--:|"]
+    for name, series in session.series.items():
+        peak = f"{series.peak:.0f}" if series.peak is not None else ""
+        processor = f"{series.processor:.1f}" if series.processor is not None else ""
+        spread = f"{min(series.seconds):.2f}–{max(series.seconds):.2f}"
+        lines.append(
+            f"| {TITLES[name]} | {series.median:.2f} | {spread} | {len(series.seconds)} | {processor} | {peak} |"
+        )
+    lines += ["", "| ratio of medians | | bar |", "|---|--:|--:|"]
+    for title, above, below, bar in RATIOS:
+        if above in session.series and below in session.series:
+            lines.append(f"| {title} | {session.of(above).median / session.of(below).median:.2f} | {bar} |")
+    if session.stations:
+        lines += ["", "| seconds by station (medians) | |", "|---|---|"]
+        for name, stations in session.stations.items():
+            shown = ", ".join(f"{station} {seconds:.2f}" for station, seconds in stations.items())
+            lines.append(f"| {name} | {shown} |")
+    return "\n".join(lines)
+
+
+def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description="eduplan against the bare engine: one table of ratios.")
+    parser.add_argument("--profile", choices=("city", "small"), default="city")
+    parser.add_argument("--years", default="2020-2025")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--only", default=",".join(EVERYTHING), help="rows to measure, e.g. a,b,d")
+    parser.add_argument("--analyst", choices=("city", "small"), default="small", help="the city of row c")
+    parser.add_argument("--work", type=Path, help="folder to work in; kept, and its samples are used again")
+    return parser.parse_args(arguments)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure what was asked for and print the table. Exits 1 when floor, gate or analyst disagree with eduplan."""
+    options = options_of(arguments)
+    only = "".join(part.strip() for part in options.only.split(","))
+    if not only or set(only) - set(EVERYTHING) or options.rounds < 1:
+        raise SystemExit(f"--only takes letters of {','.join(EVERYTHING)}; --rounds is at least 1")
+    conditions = machine()
+    work = options.work or Path(tempfile.mkdtemp(prefix="eduplan-bench-"))
+    work.mkdir(parents=True, exist_ok=True)
+    years = years_of(options.profile, options.years)
+    session = Session(work.resolve(), options.rounds, years, options.profile, options.analyst)
+    try:
+        measure(session, only)
+    finally:
+        if options.work is None:
+            shutil.rmtree(work, ignore_errors=True)
+    print(f"eduplan bench: {options.profile} city, {years[0]}–{years[-1]}, {options.rounds} rounds\n")
+    print("\n".join(f"- {line}" for line in (*conditions, *session.verdicts)) + "\n")
+    print(table(session))
+    if options.work is not None:
+        record = {"conditions": conditions, "verdicts": session.verdicts, "stations": session.stations}
+        record["series"] = {name: asdict(series) for name, series in session.series.items()}
+        (session.work / "bench.json").write_text(json.dumps(record, ensure_ascii=False, indent=1), encoding="utf-8")
+    return 0
+
+
+def measure(session: Session, only: str) -> None:
+    """The rows asked for, in order."""
+    city(session.sample, session.profile, session.years)
+    if set(only) - set("cf"):
+        measure_end_to_end(session, only)
+    steps = {"a": measure_warm, "c": measure_analyst, "e": measure_gate, "d": measure_correction, "f": measure_growth}
+    for letter, step in steps.items():
+        if letter in only:
+            step(session)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
