@@ -25,7 +25,7 @@ from sources.connectors.config import SourceSettings, configured
 from sources.findings import Finding
 from sources.pseudonym import load_or_create_key
 from sources.reading import Job, Outcome, ParseFunction, Readers
-from sources.reading_store import place_quarantine, place_tables
+from sources.reading_store import place_quarantine, place_tables, quarantine_path
 from sources.receipts import write_receipt
 from warehouse import archive
 from warehouse.archive import Snapshot, snapshot_path, store_file
@@ -370,9 +370,15 @@ class _Intake:
         findings: Sequence[Finding] = outcome.findings
         place_quarantine(self._home, taken.delivery_id, findings)
         write_receipt(self._home, row, findings, feed_title_zh=self._feeds[row.feed].title_zh)
-        self._ledger.record_delivery(row, size=taken.snapshot.size, event=self._event(taken, row.status))
+        files = {path: sha256_file(self._home.root / path) for path in self._files(row)}
+        self._ledger.record_delivery(row, size=taken.snapshot.size, event=self._event(taken, row.status), files=files)
         self._claims.add(row)
         self._report.deliveries.append(row)
+
+    def _files(self, row: DeliveryRow) -> list[str]:
+        """What the reading left: record tables, and the quarantine where there is one."""
+        quarantine = quarantine_path(self._home, row.delivery_id)
+        return [*row.tables.values(), *([self._home.relative(quarantine)] if quarantine.is_file() else [])]
 
     def _row(self, taken: _Taken, outcome: Outcome, tables: Mapping[str, str]) -> DeliveryRow:
         return DeliveryRow(

@@ -7,6 +7,7 @@ tables themselves (`warehouse.ledger_tables`), the chain's arithmetic (`warehous
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
@@ -105,8 +106,18 @@ class Ledger:
 
     # -- deliveries ---------------------------------------------------------------------------------------------------
 
-    def record_delivery(self, row: DeliveryRow, *, size: int, event: ArrivalEvent | None = None) -> None:
-        """Record snapshot, delivery, arrival and journal entry in one transaction; recorded once, repeated in vain."""
+    def record_delivery(
+        self,
+        row: DeliveryRow,
+        *,
+        size: int,
+        event: ArrivalEvent | None = None,
+        files: Mapping[str, str] | None = None,
+    ) -> None:
+        """Record snapshot, delivery, arrival and journal entries in one transaction; recorded once, repeated in vain.
+
+        `files` maps each file the reading left (path below the home) to its SHA-256, for `warehouse.verify`.
+        """
         with self._write() as connection:
             if event is not None:
                 _insert_event(connection, event)
@@ -118,11 +129,22 @@ class Ledger:
             seq = _append(connection, "delivery", payload)
             values = {**payload, "tables": canonical_json(row.tables).decode("utf-8")}
             connection.execute(t.delivery.insert().values(**values, journal_seq=seq))
+            _insert_files(connection, row, files or {})
 
     def record_event(self, event: ArrivalEvent) -> None:
         """Record an arrival that brought nothing new; the same arrival twice is one row."""
         with self._write() as connection:
             _insert_event(connection, event)
+
+    def record_files(self) -> dict[str, dict[str, str]]:
+        """delivery id -> files of its last reading with their SHA-256. Raises Fault when an entry is damaged."""
+        query = sa.select(t.record_file.c.delivery_id, t.record_file.c.files).order_by(t.record_file.c.journal_seq)
+        with self._read() as connection:
+            found = connection.execute(query).tuples().all()
+        try:
+            return {delivery_id: dict(json.loads(files)) for delivery_id, files in found}
+        except (ValueError, TypeError) as error:
+            raise Fault("台账中记录文件的校验值读不出来，有人改动过。", "请执行 eduplan verify。") from error
 
     def has_delivery(self, delivery_id: str, contract_version: str) -> bool:
         """True when this delivery was read under this contract version."""
@@ -185,9 +207,9 @@ class Ledger:
             if known is not None and known != fingerprint:
                 raise Fault(f"候选 {candidate_id} 曾以另一内容指纹登记，同一输入不应有两种结果。")
             if known is None:
-                values = {"candidate_id": candidate_id, "fingerprint": fingerprint}
+                values = {"candidate_id": candidate_id, "fingerprint": fingerprint, "recorded_at": _instant()}
                 _append(connection, "candidate", values)
-                connection.execute(t.candidate.insert().values(**values, recorded_at=_instant()))
+                connection.execute(t.candidate.insert().values(**values))
 
     def record_verdict(self, verdict: Verdict) -> None:
         """Record a verdict's digest; the last one recorded for a candidate is the one `publish` accepts."""
@@ -255,6 +277,10 @@ class Ledger:
                 told = {entry.seq: entry.payload for entry in entries if entry.kind == kind}
                 stored = connection.execute(sa.select(table)).mappings().all()
                 found += _differences(kind, told, {row["journal_seq"]: payload_of(row) for row in stored})
+            for kind, table, key in _KEYED:
+                payloads = [entry.payload for entry in entries if entry.kind == kind]
+                rows = connection.execute(sa.select(table)).mappings().all()
+                found += _keyed_differences(kind, key, payloads, [dict(row) for row in rows])
         return found
 
 
@@ -302,6 +328,7 @@ def _insert_event(connection: sa.Connection, event: ArrivalEvent) -> None:
     known = sa.select(t.event.c.event_key).where(t.event.c.event_key == event.key)
     if connection.execute(known).first() is None:
         values = {**asdict(event), "at": event.at.isoformat(), "event_key": event.key}
+        _append(connection, "event", values)
         connection.execute(t.event.insert().values(**values))
 
 
@@ -309,7 +336,15 @@ def _insert_snapshot(connection: sa.Connection, row: DeliveryRow, size: int) -> 
     known = sa.select(t.snapshot.c.sha256).where(t.snapshot.c.sha256 == row.sha256)
     if connection.execute(known).first() is None:
         values = {"sha256": row.sha256, "size": size, "first_seen": row.received_at.isoformat()}
+        _append(connection, "snapshot", values)
         connection.execute(t.snapshot.insert().values(**values))
+
+
+def _insert_files(connection: sa.Connection, row: DeliveryRow, files: Mapping[str, str]) -> None:
+    values = {"delivery_id": row.delivery_id, "contract_version": row.contract_version}
+    seq = _append(connection, "records", {**values, "files": dict(files)})
+    text = canonical_json(files).decode("utf-8")
+    connection.execute(t.record_file.insert().values(**values, files=text, journal_seq=seq))
 
 
 def _select_delivery(connection: sa.Connection, delivery_id: str, contract_version: str) -> Any | None:
@@ -362,14 +397,46 @@ def _plain_payload(row: Mapping[Any, Any]) -> str:
 
 
 def _delivery_text(row: Mapping[Any, Any]) -> str:
-    return _plain_payload({**row, "tables": json.loads(row["tables"])})
+    return _with_json(row, "tables")
+
+
+def _files_text(row: Mapping[Any, Any]) -> str:
+    return _with_json(row, "files")
+
+
+def _with_json(row: Mapping[Any, Any], column: str) -> str:
+    try:
+        return _plain_payload({**row, column: json.loads(row[column])})
+    except ValueError:
+        # Not what was written, whatever it is now: it differs from the journal, and that is the finding.
+        return _plain_payload(row)
 
 
 _JOURNALED: Final[Sequence[tuple[str, sa.Table, Any]]] = (
     ("delivery", t.delivery, _delivery_text),
     ("verdict", t.verdict, _plain_payload),
     ("release", t.release, _plain_payload),
+    ("records", t.record_file, _files_text),
 )
+# Journaled rows that are known by a key of their own: kind, table, key column.
+_KEYED: Final[Sequence[tuple[str, sa.Table, str]]] = (
+    ("event", t.event, "event_key"),
+    ("snapshot", t.snapshot, "sha256"),
+    ("candidate", t.candidate, "candidate_id"),
+)
+
+
+def _keyed_differences(kind: str, key: str, payloads: Iterable[str], stored: Iterable[Mapping[str, Any]]) -> list[str]:
+    told = Counter(payloads)
+    held = {canonical_json(row).decode("utf-8"): str(row[key]) for row in stored}
+    found = [
+        f"台账中的 {kind} 记录 {name} 与日志不一致，有人增添或改动过。"
+        for text, name in held.items()
+        if text not in told
+    ]
+    # The payload may hold a file name, which is nobody's business here.
+    missing = sum(count for text, count in told.items() if text not in held)
+    return sorted(found) + ([f"台账缺少日志所记的 {missing} 条 {kind} 记录。"] if missing else [])
 
 
 def _differences(kind: str, told: Mapping[int, str], stored: Mapping[int, str]) -> list[str]:

@@ -51,6 +51,16 @@ delivery = sa.Table(
     sa.CheckConstraint("status IN ('accepted', 'partly', 'refused')", name="delivery_status_known"),
 )
 
+# What a reading left on disk: path below the home -> SHA-256, as JSON.
+record_file = sa.Table(
+    "record_file",
+    metadata,
+    sa.Column("journal_seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("delivery_id", sa.String(32), nullable=False, index=True),
+    sa.Column("contract_version", sa.String(80), nullable=False),
+    sa.Column("files", sa.Text, nullable=False),
+)
+
 event = sa.Table(
     "event",
     metadata,

@@ -6,16 +6,23 @@ not: repairing anything.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Final
 
 from warehouse.archive import is_intact
 from warehouse.errors import EduplanError, Refused
+from warehouse.files import sha256_file
 from warehouse.fingerprint import fingerprint
 from warehouse.ledger import Ledger
 from warehouse.manifest import Release, current, file_findings, read_release, release_folders
 from warehouse.marts_file import MARTS_FILE
 from warehouse.paths import Home
+from warehouse.records import DeliveryRow
 from warehouse.verdict import Verdict
+
+VERDICT_FILE: Final = "quality/verdict.json"
 
 
 def verify(home: Home, release_id: str | None = None) -> list[str]:
@@ -27,41 +34,62 @@ def verify(home: Home, release_id: str | None = None) -> list[str]:
     try:
         if release_id is not None and not (home.releases / release_id).is_dir():
             raise Refused(f"没有发布 {release_id}。", "请用 eduplan releases 查看现有发布。")
-        found = [*ledger.findings(), *_chain_findings(home, ledger), *_current_findings(home, ledger)]
+        found = _read_or_told("台账日志", ledger.findings)
+        found += _read_or_told("发布链", lambda: _chain_findings(home, ledger))
+        found += _read_or_told("current", lambda: _current_findings(home, ledger))
         for path in release_folders(home):
             if release_id in (None, path.name):
-                found += _guarded(path.name, home, ledger)
-        return found + _archive_findings(home, ledger, release_id)
+                found += _read_or_told(f"发布 {path.name}", partial(_folder_findings, ledger, path))
+        return found + _read_or_told("存档与记录", lambda: _archive_findings(home, ledger, release_id))
     finally:
         ledger.close()
 
 
-def _guarded(release_id: str, home: Home, ledger: Ledger) -> list[str]:
+def _read_or_told(what: str, look: Callable[[], list[str]]) -> list[str]:
+    """The findings of one part, or the one that it cannot be read; the other parts are still to be checked."""
     try:
-        return release_findings(ledger, read_release(home.releases / release_id))
+        return look()
     except EduplanError as error:
-        # A damaged release is the finding; the others are still to be checked.
         return [str(error)]
+    except (KeyError, TypeError, ValueError) as error:
+        # Shapes that this program never writes: somebody else did.
+        return [f"{what}的内容不成形（{type(error).__name__}），被改动过。"]
+
+
+def _folder_findings(ledger: Ledger, path: Path) -> list[str]:
+    return release_findings(ledger, read_release(path))
 
 
 def release_findings(ledger: Ledger, release: Release) -> list[str]:
-    """Files, fingerprint, verdict and ledger entry of one release. Raises Fault when its marts cannot be opened."""
-    found = file_findings(release)
-    if any(MARTS_FILE in finding for finding in found):
-        return found
+    """Manifest, files, fingerprint and verdict of one release. Raises Fault when its marts cannot be opened, KeyError
+    or TypeError when the manifest of an unrecorded release is not as `publish` writes it."""
     name = release.release_id
+    rows = [row for row in ledger.releases() if row.release_id == name]
+    found = [] if rows else [f"发布 {name} 不在台账中。"]
+    if rows and rows[0].manifest_sha256 != release.manifest_sha256:
+        # Nothing that an altered manifest says can be held against the files.
+        return [f"发布 {name} 的清单与台账登记的不一致，清单被改动或替换。"]
+    found += file_findings(release)
+    if rows and rows[0] != release.row():
+        found.append(f"发布 {name} 在台账中的登记与其清单不一致，登记被改动。")
+    if not any(MARTS_FILE in finding for finding in found):
+        found += _content_findings(release)
+    return found
+
+
+def _content_findings(release: Release) -> list[str]:
+    name, verdict_file = release.release_id, release.path / VERDICT_FILE
+    found = []
     if fingerprint(release.path / MARTS_FILE) != release.fingerprint:
         found.append(f"发布 {name} 的数据内容与其指纹不符。")
-    verdict = Verdict.from_json((release.path / "quality" / "verdict.json").read_bytes())
+    if not verdict_file.is_file() or sha256_file(verdict_file) != release.manifest["files"][VERDICT_FILE]["sha256"]:
+        # Missing or altered: already among the findings about files.
+        return found
+    verdict = Verdict.from_json(verdict_file.read_bytes())
     if verdict.digest() != release.manifest["verdict"]["digest"] or verdict.fingerprint != release.fingerprint:
         found.append(f"发布 {name} 的裁决与清单不符。")
     if not verdict.passed:
         found.append(f"发布 {name} 的裁决并未通过。")
-    rows = [row for row in ledger.releases() if row.release_id == name]
-    if not rows:
-        found.append(f"发布 {name} 不在台账中。")
-    elif rows[0] != release.row():
-        found.append(f"发布 {name} 的清单与台账登记的不一致，清单被改动或替换。")
     return found
 
 
@@ -75,18 +103,26 @@ def _chain_findings(home: Home, ledger: Ledger) -> list[str]:
         if not path.is_dir():
             found.append(f"台账中的发布 {row.release_id} 没有对应目录。")
             continue
-        try:
-            manifest = read_release(path).manifest
-        except EduplanError:
+        release = _recorded(path, row.manifest_sha256)
+        if release is None:
             # Reported with the release itself.
             continue
-        anchor = manifest["journal"]
+        anchor = release.manifest["journal"]
         if anchor["seq"] and journal.get(anchor["seq"]) != anchor["hash"]:
             found.append(f"台账日志与发布 {row.release_id} 所记的第 {anchor['seq']} 条不符：日志被截断或重写。")
-        previous = manifest["previous"]
+        previous = release.manifest["previous"]
         if previous and manifests.get(previous["release_id"]) != previous["manifest_sha256"]:
             found.append(f"发布 {row.release_id} 与其前一发布 {previous['release_id']} 的清单接不上。")
     return found
+
+
+def _recorded(path: Path, manifest_sha256: str) -> Release | None:
+    """The release when its manifest is the recorded one."""
+    try:
+        release = read_release(path)
+    except EduplanError:
+        return None
+    return release if release.manifest_sha256 == manifest_sha256 else None
 
 
 def _current_findings(home: Home, ledger: Ledger) -> list[str]:
@@ -103,17 +139,39 @@ def _current_findings(home: Home, ledger: Ledger) -> list[str]:
 
 
 def _archive_findings(home: Home, ledger: Ledger, release_id: str | None) -> list[str]:
-    """Snapshots and record files behind the deliveries (of one release, or all)."""
+    """Snapshots, record and quarantine files behind the deliveries (of one release, or all), and snapshots that no
+    delivery knows: what remains of deliveries whose entries were cut off."""
     wanted = _deliveries_of(home, release_id)
+    recorded, deliveries = ledger.record_files(), ledger.deliveries()
     found: list[str] = []
-    for row in ledger.deliveries():
-        if wanted is not None and row.delivery_id not in wanted:
-            continue
-        if not is_intact(home, row.sha256):
-            found.append(f"报送件 {row.delivery_id}（{row.feed}）的原件缺失或被改动。")
-        missing = [path for path in row.tables.values() if not (home.root / path).is_file()]
-        found += [f"报送件 {row.delivery_id} 的记录文件 {path} 缺失。" for path in missing]
+    for row in deliveries:
+        if wanted is None or row.delivery_id in wanted:
+            found += _delivery_findings(home, row, recorded.get(row.delivery_id))
+    return found + (_orphans(home, {row.sha256 for row in deliveries}) if release_id is None else [])
+
+
+def _delivery_findings(home: Home, row: DeliveryRow, files: Mapping[str, str] | None) -> list[str]:
+    name = row.delivery_id
+    found = [] if is_intact(home, row.sha256) else [f"报送件 {name}（{row.feed}）的原件缺失或被改动。"]
+    if files is None or not set(row.tables.values()) <= set(files):
+        found.append(f"报送件 {name} 的记录文件没有登记校验值，无从核对。")
+    for path, sha256 in sorted((files or {}).items()):
+        actual = home.root / path
+        if not actual.is_file():
+            found.append(f"报送件 {name} 的记录文件 {path} 缺失。")
+        elif sha256_file(actual) != sha256:
+            found.append(f"报送件 {name} 的记录文件 {path} 内容被改动。")
     return found
+
+
+def _orphans(home: Home, known: set[str]) -> list[str]:
+    if not home.archive.is_dir():
+        return []
+    found = sorted(path.name for path in home.archive.glob("*/*") if path.is_file() and path.name not in known)
+    return [
+        f"存档 {name[:2]}/{name} 不属于台账中的任何报送件：收取中断（重新执行 eduplan intake 即可），或台账被截断。"
+        for name in found
+    ]
 
 
 def _deliveries_of(home: Home, release_id: str | None) -> set[str] | None:
@@ -121,7 +179,7 @@ def _deliveries_of(home: Home, release_id: str | None) -> set[str] | None:
         return None
     try:
         inputs: Iterable[dict[str, str]] = read_release(home.releases / release_id).manifest["inputs"]["deliveries"]
-    except EduplanError:
+        return {item["delivery_id"] for item in inputs}
+    except (EduplanError, KeyError, TypeError):
         # Its inputs cannot be known any more; the release itself is already reported.
         return set()
-    return {item["delivery_id"] for item in inputs}

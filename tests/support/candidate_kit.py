@@ -15,7 +15,7 @@ from warehouse.archive import store_bytes
 from warehouse.candidate import Candidate
 from warehouse.clock import SHANGHAI
 from warehouse.duck import connect
-from warehouse.files import sha256_bytes
+from warehouse.files import sha256_bytes, sha256_file
 from warehouse.ledger import Ledger
 from warehouse.paths import Home
 from warehouse.records import QUARANTINE_SCHEMA, RECORD_SCHEMAS, DeliveryRow
@@ -88,7 +88,8 @@ def delivery(home: Home, ledger: Ledger, text: str, *, period: int = 0, **change
         "tables": {table: home.relative(path)},
     }
     row = DeliveryRow(**{**fields, **changes})
-    ledger.record_delivery(row, size=snapshot.size)
+    left = [*row.tables.values(), home.relative(home.quarantine / f"{delivery_id}.parquet")]
+    ledger.record_delivery(row, size=snapshot.size, files={name: sha256_file(home.root / name) for name in left})
     return row
 
 
