@@ -18,6 +18,7 @@ from warehouse.errors import Fault
 _TEXT: Final = pa.string()
 _INT: Final = pa.int32()
 _BOOL: Final = pa.bool_()
+_DATE: Final = pa.date32()
 _FIGURE: Final = pa.decimal128(18, 4)
 _YUAN: Final = pa.decimal128(18, 2)
 
@@ -84,6 +85,32 @@ RECORD_SCHEMAS: Final[dict[str, pa.Schema]] = {
             *_fields(_TEXT, "ref_period"),
             *_fields(_FIGURE, "value"),
             *_fields(_TEXT, "unit_zh source confidence note"),
+            *LINEAGE,
+        ]
+    ),
+    # `original`: the measured cells as written, with their units, as canonical JSON.
+    "population__resident": pa.schema(
+        [
+            *_fields(_INT, "stat_year"),
+            *_fields(_TEXT, "area_code version"),
+            *_fields(_INT, "age_from"),
+            *_fields(_INT, "age_to", null=True),
+            *_fields(_INT, "residents"),
+            *_fields(_DATE, "published_on", null=True),
+            *_fields(_TEXT, "original"),
+            *LINEAGE,
+        ]
+    ),
+    "population__attainment": pa.schema(
+        [
+            *_fields(_INT, "stat_year"),
+            *_fields(_TEXT, "area_code version"),
+            *_fields(_INT, "age_group_from"),
+            *_fields(_INT, "age_group_to", null=True),
+            *_fields(_TEXT, "attainment"),
+            *_fields(_INT, "residents"),
+            *_fields(_DATE, "published_on", null=True),
+            *_fields(_TEXT, "original"),
             *LINEAGE,
         ]
     ),

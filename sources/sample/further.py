@@ -1,0 +1,85 @@
+"""The feeds that do not follow from single schools, and their truth: population.
+
+Belongs here: calling each feed's writer, and the truth files of these feeds (`further_*.csv`). Does not belong here:
+what a feed's figures are.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from sources.sample.damage import DamagedRow
+from sources.sample.geography import CITY_CODE
+from sources.sample.indicators import AreaTruth, roll_up
+from sources.sample.population import LEVELS
+from sources.sample.population_files import Key, write_population
+from sources.sample.truth_files import INDICATOR_HEADER, damaged_rows, write_table
+
+FURTHER_FEEDS = ("population",)
+_AGES = {"pre_gross_enrolment": (3, 5), "senior_gross_enrolment": (15, 17)}
+_LEARNERS = {"pre_gross_enrolment": "pre_enrolment", "senior_gross_enrolment": "senior_enrolment"}
+_SCHOOLING = {"avg_years_schooling": 15, "avg_years_schooling_working_age": 16}
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is asked for: profile, years, seed, share of damaged rows, and the inbox to write into."""
+
+    profile: str
+    years: tuple[int, ...]
+    seed: int
+    dirt: float
+    inbox: Path
+
+
+@dataclass
+class Further:
+    """What the further feeds came to: rows by feed, damaged rows, and the indicators of the city (year, name ->
+    numerator, denominator) counted over undamaged rows."""
+
+    rows: dict[str, int] = field(default_factory=dict)
+    damaged: list[DamagedRow] = field(default_factory=list)
+    indicators: dict[tuple[int, str], tuple[int, int | None]] = field(default_factory=dict)
+
+
+def write_further(wish: Wish, truths: Sequence[AreaTruth]) -> Further:
+    """Write the further feeds into the inbox; ``truths`` are the areas' truth over undamaged rows."""
+    further = Further()
+    _population(further, wish, truths)
+    return further
+
+
+def write_further_truth(folder: Path, further: Further) -> None:
+    """`further_indicators.csv` (the city's) and `further_damaged.csv`, laid out as the files without `further_`."""
+    rows = (
+        [name, CITY_CODE, "city", str(year), str(top), "" if bottom is None else str(bottom)]
+        for (year, name), (top, bottom) in sorted(further.indicators.items())
+    )
+    write_table(folder / "further_indicators.csv", INDICATOR_HEADER, rows)
+    damaged_rows(folder / "further_damaged.csv", sorted(further.damaged, key=lambda row: tuple(vars(row).values())))
+
+
+def _population(further: Further, wish: Wish, truths: Sequence[AreaTruth]) -> None:
+    written = write_population(wish.profile, wish.years, wish.seed, wish.dirt, wish.inbox / "population")
+    further.rows["population"] = written.rows
+    further.damaged += written.damaged
+    city = {year: truth.indicators for _, level, year, truth in roll_up(truths) if level == "city"}
+    for year in wish.years:
+        for name, (first, last) in _AGES.items():
+            people = _people(written.counts, year, first, last)
+            further.indicators[year, name] = (int(city[year][_LEARNERS[name]][0]), people)
+        for name, first in _SCHOOLING.items():
+            further.indicators[year, name] = _schooling(written.counts, year, first)
+
+
+def _people(counts: dict[Key, int], year: int, first: int, last: int) -> int:
+    return sum(
+        count for key, count in counts.items() if key.year == year and not key.level and first <= key.first <= last
+    )
+
+
+def _schooling(counts: dict[Key, int], year: int, first: int) -> tuple[int, int]:
+    """Years of schooling of everybody, and everybody."""
+    years = {level[0]: level[1] for level in LEVELS}
+    found = {key.level: n for key, n in counts.items() if key.year == year and key.level and key.first == first}
+    return sum(n * years[level] for level, n in found.items()), sum(found.values())

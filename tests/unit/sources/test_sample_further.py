@@ -1,0 +1,133 @@
+"""The feeds beside the schools: what the sample writes reads back as its truth says, and gives the plan's baselines."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from sources.parsers import parse
+from sources.parsers.result import ParseResult
+from sources.sample import write_sample
+from sources.sample.geography import CITY_CODE, areas
+from sources.sample.population import LEVELS, population_of
+from sources.sample.profiles import PRESCHOOL, PROFILES, SENIOR, VOCATIONAL
+
+SEED, YEARS, DIRT = 4, (2020, 2025), 0.05
+CITY = PROFILES["city"]
+
+
+@pytest.fixture(scope="module")
+def sample(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("sample")
+    write_sample("small", YEARS, SEED, DIRT, out)
+    return out
+
+
+@pytest.fixture(scope="module")
+def expected(sample: Path) -> dict[str, set[tuple[int, str]]]:
+    rows: dict[str, set[tuple[int, str]]] = defaultdict(set)
+    for row in _table(sample / "truth" / "further_damaged.csv"):
+        rows[f"{row['feed']}/{row['file']}"].add((int(row["row_no"]), row["rule"]))
+    return rows
+
+
+@pytest.fixture(scope="module")
+def indicators(sample: Path) -> dict[tuple[str, int], tuple[int, int]]:
+    return {
+        (row["indicator_id"], int(row["year"])): (int(row["numerator"]), int(row["denominator"] or 0))
+        for row in _table(sample / "truth" / "further_indicators.csv")
+    }
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as handle:
+        return list(csv.DictReader(handle))
+
+
+def _read(sample: Path, feed: str, out: Path) -> Iterator[tuple[str, ParseResult, dict[str, list[dict[str, Any]]]]]:
+    """Every delivery of a feed: its name, its result and its records by table."""
+    for number, path in enumerate(sorted((sample / "inbox" / feed).iterdir())):
+        folder = out / str(number)
+        folder.mkdir(parents=True)
+        result = parse(feed, path, file_name="", delivery_id=f"d{number}", key=b"k" * 32, out_dir=folder)
+        yield path.name, result, {name: pq.read_table(table).to_pylist() for name, table in result.tables.items()}
+
+
+def _check(name: str, feed: str, result: ParseResult, expected: dict[str, set[tuple[int, str]]]) -> None:
+    """Exactly the damaged rows are set aside, each for the reason the truth gives."""
+    assert not result.refused, (name, [finding.message_zh for finding in result.findings])
+    found = {(f.row_no, f.rule_id) for f in result.findings if f.severity == "quarantine"}
+    assert found == expected.get(f"{feed}/{name}", set()), name
+    assert result.rows_quarantined == len(found)
+
+
+def test_population_reads_back_as_the_truth_says(
+    sample: Path,
+    tmp_path: Path,
+    expected: dict[str, set[tuple[int, str]]],
+    indicators: dict[tuple[str, int], tuple[int, int]],
+) -> None:
+    rank = ("preliminary", "final", "census_revised")
+    newest: dict[tuple[str, int], tuple[int, list[dict[str, Any]]]] = {}
+    units: set[str] = set()
+    for name, result, tables in _read(sample, "population", tmp_path):
+        _check(name, "population", result, expected)
+        assert result.reported_on is not None
+        rows = tables["population__resident"] + tables["population__attainment"]
+        units |= {row["original"].split()[-1].strip('"}') for row in rows}
+        standing = newest.get((result.area_code, result.period), (-1, []))
+        newest[result.area_code, result.period] = max(
+            standing, (rank.index(result.part), rows), key=lambda entry: entry[0]
+        )
+    assert len(newest) == len(areas()) * len(YEARS)
+    assert units == {"人", "万人"}
+    years = {level[0]: level[1] for level in LEVELS}
+    for year in YEARS:
+        districts = [
+            row for (area, at), (_, rows) in newest.items() if at == year and area != CITY_CODE for row in rows
+        ]
+        for indicator, first, last in (("pre_gross_enrolment", 3, 5), ("senior_gross_enrolment", 15, 17)):
+            people = sum(row["residents"] for row in districts if first <= row["age_from"] <= last)
+            assert people == indicators[indicator, year][1]
+        groups = newest[CITY_CODE, year][1]
+        for indicator, first in (("avg_years_schooling", 15), ("avg_years_schooling_working_age", 16)):
+            own = [row for row in groups if row["age_group_from"] == first]
+            schooling = sum(row["residents"] * years[row["attainment"]] for row in own)
+            assert (schooling, sum(row["residents"] for row in own)) == indicators[indicator, year]
+
+
+def test_the_population_of_2020_gives_the_baselines_of_the_plan() -> None:
+    model = population_of(CITY, SEED, 2020)
+    assert model.ages.sum() + model.bands.sum() == 32_054_159
+    census = [area.population for area in areas() if not area.municipal]
+    assert (model.ages.sum(axis=0) + model.bands.sum(axis=0)).tolist() == pytest.approx(census, abs=1)
+    children = int(model.ages[3:6].sum())
+    assert round(100 * CITY.learners(PRESCHOOL, 2020) / children, 2) == 90.3
+    seniors = CITY.learners(SENIOR, 2020) + CITY.learners(VOCATIONAL, 2020)
+    assert round(100 * seniors / int(model.ages[15:18].sum()), 2) == 98.5
+    years = [level[1] for level in LEVELS]
+    means = [sum(n * y for n, y in zip(group.counts, years, strict=True)) / sum(group.counts) for group in model.groups]
+    assert [round(mean, 4) for mean in means] == [9.8, 10.86]
+    assert sum(model.groups[0].counts) == model.ages[15:].sum() + model.bands.sum()
+
+
+@pytest.mark.parametrize("profile", ["city", "small"])
+def test_nobody_is_negative_in_any_year(profile: str) -> None:
+    for year in range(2020, 2026):
+        model = population_of(PROFILES[profile], SEED, year)
+        assert model.ages.min() >= 0
+        assert model.bands.min() >= 0
+        assert min(count for group in model.groups for count in group.counts) > 0
+
+
+def test_documents_are_as_the_connector_snapshots_them(sample: Path) -> None:
+    data = (sample / "inbox" / "population" / "population_2025_500101_final.json").read_bytes()
+    assert list(json.loads(data)) == ["area", "items", "version", "year"]
+    assert data.endswith(b"}\n")
