@@ -114,6 +114,29 @@ RECORD_SCHEMAS: Final[dict[str, pa.Schema]] = {
             *LINEAGE,
         ]
     ),
+    "higher_education__enrolment": pa.schema(
+        [
+            *_fields(_INT, "stat_year"),
+            *_fields(_TEXT, "institution_code institution_name institution_kind level discipline"),
+            *_fields(_INT, "entrants", null=True),
+            *_fields(_INT, "enrolled"),
+            *_fields(_INT, "graduates", null=True),
+            *_fields(_DATE, "reported_on", null=True),
+            *_fields(_TEXT, "original"),
+            *LINEAGE,
+        ]
+    ),
+    "higher_education__staff": pa.schema(
+        [
+            *_fields(_INT, "stat_year"),
+            *_fields(_TEXT, "institution_code institution_name institution_kind title"),
+            *_fields(_INT, "full_time_teachers"),
+            *_fields(_INT, "professional_teachers dual_qualified", null=True),
+            *_fields(_DATE, "reported_on", null=True),
+            *_fields(_TEXT, "original"),
+            *LINEAGE,
+        ]
+    ),
 }
 
 # One row a finding; only `masked_value` shows anything of the cell, and never an identifier.

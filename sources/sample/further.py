@@ -1,4 +1,4 @@
-"""The feeds that do not follow from single schools, and their truth: population.
+"""The feeds that do not follow from single schools, and their truth: population, higher education.
 
 Belongs here: calling each feed's writer, and the truth files of these feeds (`further_*.csv`). Does not belong here:
 what a feed's figures are.
@@ -10,14 +10,21 @@ from pathlib import Path
 
 from sources.sample.damage import DamagedRow
 from sources.sample.geography import CITY_CODE
+from sources.sample.higher_files import HigherWritten, write_higher
 from sources.sample.indicators import AreaTruth, roll_up
 from sources.sample.population import LEVELS
 from sources.sample.population_files import Key, write_population
 from sources.sample.truth_files import INDICATOR_HEADER, damaged_rows, write_table
 
-FURTHER_FEEDS = ("population",)
+FURTHER_FEEDS = ("population", "higher_education")
 _AGES = {"pre_gross_enrolment": (3, 5), "senior_gross_enrolment": (15, 17)}
 _LEARNERS = {"pre_gross_enrolment": "pre_enrolment", "senior_gross_enrolment": "senior_enrolment"}
+_STAFF_HEADER = ("year", "institution_kind", "full_time_teachers", "professional_teachers", "dual_qualified")
+_SCALE = {
+    "he_total_scale": ("doctor", "master", "bachelor", "college", "adult", "online", "self_study"),
+    "he_postgraduate": ("doctor", "master"),
+    "he_undergraduate": ("bachelor", "college"),
+}
 _SCHOOLING = {"avg_years_schooling": 15, "avg_years_schooling_working_age": 16}
 
 
@@ -35,17 +42,19 @@ class Wish:
 @dataclass
 class Further:
     """What the further feeds came to: rows by feed, damaged rows, and the indicators of the city (year, name ->
-    numerator, denominator) counted over undamaged rows."""
+    numerator, denominator) and further truth tables (header and lines by name) counted over undamaged rows."""
 
     rows: dict[str, int] = field(default_factory=dict)
     damaged: list[DamagedRow] = field(default_factory=list)
     indicators: dict[tuple[int, str], tuple[int, int | None]] = field(default_factory=dict)
+    tables: dict[str, tuple[Sequence[str], list[list[str]]]] = field(default_factory=dict)
 
 
 def write_further(wish: Wish, truths: Sequence[AreaTruth]) -> Further:
     """Write the further feeds into the inbox; ``truths`` are the areas' truth over undamaged rows."""
     further = Further()
     _population(further, wish, truths)
+    _higher(further, wish)
     return further
 
 
@@ -56,6 +65,8 @@ def write_further_truth(folder: Path, further: Further) -> None:
         for (year, name), (top, bottom) in sorted(further.indicators.items())
     )
     write_table(folder / "further_indicators.csv", INDICATOR_HEADER, rows)
+    for name, (header, lines) in further.tables.items():
+        write_table(folder / f"{name}.csv", header, lines)
     damaged_rows(folder / "further_damaged.csv", sorted(further.damaged, key=lambda row: tuple(vars(row).values())))
 
 
@@ -83,3 +94,27 @@ def _schooling(counts: dict[Key, int], year: int, first: int) -> tuple[int, int]
     years = {level[0]: level[1] for level in LEVELS}
     found = {key.level: n for key, n in counts.items() if key.year == year and key.level and key.first == first}
     return sum(n * years[level] for level, n in found.items()), sum(found.values())
+
+
+def _higher(further: Further, wish: Wish) -> None:
+    written = write_higher(wish.profile, wish.years, wish.seed, wish.dirt, wish.inbox / "higher_education")
+    further.rows["higher_education"] = written.rows
+    further.damaged += written.damaged
+    for year in wish.years:
+        for name, levels in _SCALE.items():
+            further.indicators[year, name] = (_learners(written, year, levels), None)
+    further.tables["further_higher_staff"] = (_STAFF_HEADER, _staff(written))
+
+
+def _learners(written: HigherWritten, year: int, levels: Sequence[str]) -> int:
+    return sum(row.enrolled for at, row in written.students if at == year and row.level in levels)
+
+
+def _staff(written: HigherWritten) -> list[list[str]]:
+    """Teachers by year and kind of institution."""
+    sums: dict[tuple[int, str], list[int]] = {}
+    for year, place, row in written.teachers:
+        total = sums.setdefault((year, place.kind), [0, 0, 0])
+        for at, count in enumerate((row.full_time, row.professional or 0, row.dual or 0)):
+            total[at] += count
+    return [[str(year), kind, *map(str, total)] for (year, kind), total in sorted(sums.items())]

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import json
 from collections.abc import Callable
 from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 Build = Callable[[], bytes]
 Row = dict[str, Any]
@@ -77,5 +81,82 @@ POPULATION_BAD: dict[str, Build] = {
     "population.duplicate_key": population({"age": "1岁"}),
 }
 
-FLAT_GOOD: dict[str, list[Build]] = {"population": POPULATION_GOOD}
-FLAT_BAD: dict[str, dict[str, Build]] = {"population": POPULATION_BAD}
+# -- higher education -------------------------------------------------------------------------------------------------
+
+INSTITUTION: Row = {
+    "year": 2023,
+    "institution_code": "99001",
+    "institution_name": "样例大学",
+    "institution_kind": "university",
+    "reported_on": "2023-10-12",
+}
+
+
+def students() -> list[Row]:
+    return [
+        INSTITUTION | {"level": "bachelor", "discipline": "08", "entrants": 30, "enrolled": 100, "graduates": 25},
+        INSTITUTION | {"level": "master", "discipline": "工学", "entrants": 9, "enrolled": 30, "graduates": 8},
+    ]
+
+
+def staff() -> list[Row]:
+    counts = {"full_time_teachers": 50, "professional_teachers": 30, "dual_qualified": 20}
+    return [INSTITUTION | {"title": title} | counts for title in ("教授", "副教授", "讲师")]
+
+
+def lines(rows: list[Any]) -> bytes:
+    return b"".join(json.dumps(row, ensure_ascii=False).encode() + b"\n" for row in rows)
+
+
+def parquet(items: list[Row], *, rows: int | None = None) -> bytes:
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(items).slice(0, rows), buffer)
+    return buffer.getvalue()
+
+
+def higher(change: Row | None = None, *, drop: str = "", rows: Callable[[], list[Row]] = students) -> Build:
+    """The students (or `rows`) with the first one changed."""
+
+    def build() -> bytes:
+        items = rows()
+        items[0] = items[0] | (change or {})
+        return lines([{name: value for name, value in item.items() if name != drop} for item in items])
+
+    return build
+
+
+HIGHER_GOOD: list[Build] = [
+    higher(),
+    higher(rows=staff),
+    lambda: parquet(students()),
+    lambda: parquet(staff()),
+    higher({"discipline": "08", "level": "博士", "unit": "人"}),
+]
+HIGHER_BAD: dict[str, Build] = {
+    "higher.unreadable": lambda: parquet(students())[:-20],
+    "higher.no_rows": lambda: parquet(students(), rows=0),
+    "higher.missing_column": higher(drop="enrolled"),
+    "higher.duplicate_column": higher({"在校生数": 5}),
+    "higher.unknown_year": lambda: lines([row | {"year": "去年"} for row in students()]),
+    "higher.unknown_part": lambda: lines([row | {"institution_code": "某大学"} for row in students()]),
+    "higher.unknown_header": higher({"colour": "red"}),
+    "higher.bad_row": lambda: higher()() + b"{broken\n",
+    "higher.missing_required": higher({"enrolled": None}),
+    "higher.wrong_year": lambda: lines([*students(), students()[0] | {"year": 2022, "discipline": "07"}]),
+    "higher.wrong_part": lambda: lines([*students(), students()[0] | {"institution_code": "99002"}]),
+    "higher.unknown_code": higher({"discipline": "炼金术"}),
+    "higher.bad_code": lambda: lines([*students(), students()[0] | {"institution_code": "9.9E4"}]),
+    "higher.bad_date": higher({"reported_on": "十月"}),
+    "higher.not_a_number": higher({"enrolled": "上百"}),
+    "higher.negative": higher({"graduates": -1}),
+    "higher.not_whole": higher({"enrolled": 100.5}),
+    "higher.unknown_unit": higher({"unit": "所"}),
+    "higher.unit_converted": higher({"entrants": 0.003, "enrolled": "0.01", "graduates": "0", "unit": "万人"}),
+    "higher.duplicate_key": lambda: lines([*students(), students()[0] | {"discipline": "工学"}]),
+    "higher.entrants_exceed": higher({"entrants": 101}),
+    "higher.staff_exceed": higher({"dual_qualified": 51}, rows=staff),
+}
+
+
+FLAT_GOOD: dict[str, list[Build]] = {"population": POPULATION_GOOD, "higher_education": HIGHER_GOOD}
+FLAT_BAD: dict[str, dict[str, Build]] = {"population": POPULATION_BAD, "higher_education": HIGHER_BAD}

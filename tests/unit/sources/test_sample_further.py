@@ -16,6 +16,7 @@ from sources.parsers import parse
 from sources.parsers.result import ParseResult
 from sources.sample import write_sample
 from sources.sample.geography import CITY_CODE, areas
+from sources.sample.higher import higher_year
 from sources.sample.population import LEVELS, population_of
 from sources.sample.profiles import PRESCHOOL, PROFILES, SENIOR, VOCATIONAL
 
@@ -131,3 +132,55 @@ def test_documents_are_as_the_connector_snapshots_them(sample: Path) -> None:
     data = (sample / "inbox" / "population" / "population_2025_500101_final.json").read_bytes()
     assert list(json.loads(data)) == ["area", "items", "version", "year"]
     assert data.endswith(b"}\n")
+
+
+def test_higher_education_reads_back_as_the_truth_says(
+    sample: Path,
+    tmp_path: Path,
+    expected: dict[str, set[tuple[int, str]]],
+    indicators: dict[tuple[str, int], tuple[int, int]],
+) -> None:
+    enrolled: dict[tuple[int, str], int] = defaultdict(int)
+    staff: dict[tuple[str, str], list[int]] = defaultdict(lambda: [0, 0, 0])
+    kinds: set[str] = set()
+    for name, result, tables in _read(sample, "higher_education", tmp_path):
+        _check(name, "higher_education", result, expected)
+        assert result.part == f"{name[:5]}-{name.split('_')[2].split('.')[0]}"
+        kinds.add(Path(name).suffix)
+        for row in tables["higher_education__enrolment"]:
+            enrolled[row["stat_year"], row["level"]] += row["enrolled"]
+        for row in tables["higher_education__staff"]:
+            counts = (row["full_time_teachers"], row["professional_teachers"] or 0, row["dual_qualified"] or 0)
+            for at, count in enumerate(counts):
+                staff[str(row["stat_year"]), row["institution_kind"]][at] += count
+    assert kinds == {".parquet", ".jsonl"}
+    for year in YEARS:
+        undergraduates = enrolled[year, "bachelor"] + enrolled[year, "college"]
+        assert undergraduates == indicators["he_undergraduate", year][0]
+        assert enrolled[year, "doctor"] + enrolled[year, "master"] == indicators["he_postgraduate", year][0]
+    truth = _table(sample / "truth" / "further_higher_staff.csv")
+    assert {(row["year"], row["institution_kind"]): list(row.values())[2:] for row in truth} == {
+        key: [str(count) for count in counts] for key, counts in staff.items()
+    }
+
+
+@pytest.mark.parametrize(
+    ("year", "undergraduates", "postgraduates", "total"),
+    [
+        (2020, 915_600, 83_100, 1_110_000),
+        (2021, 1_002_700, None, None),
+        (2022, 1_066_100, None, None),
+        (2023, 1_100_200, None, None),
+        (2024, 1_127_900, 117_000, 1_400_000),
+    ],
+)
+def test_students_are_those_that_were_published(
+    year: int, undergraduates: int, postgraduates: int | None, total: int | None
+) -> None:
+    rows = [row for students in higher_year(CITY, SEED, year).students.values() for row in students]
+    levels = {level: sum(row.enrolled for row in rows if row.level == level) for level in {row.level for row in rows}}
+    assert levels["bachelor"] + levels["college"] == undergraduates
+    assert postgraduates is None or levels["doctor"] + levels["master"] == postgraduates
+    assert total is None or sum(levels.values()) == total
+    assert all(0 <= row.entrants <= row.enrolled for row in rows)
+    assert all(row.graduates >= 0 for row in rows)
