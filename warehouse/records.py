@@ -137,6 +137,20 @@ RECORD_SCHEMAS: Final[dict[str, pa.Schema]] = {
             *LINEAGE,
         ]
     ),
+    # One of statement_id and project_code is given; objects that are persons keep neither code nor name.
+    "programme_register__event": pa.schema(
+        [
+            *_fields(_TEXT, "event_id"),
+            *_fields(_TEXT, "statement_id project_code", null=True),
+            *_fields(_TEXT, "object_kind object_code object_name area_code level"),
+            *_fields(_INT, "quantity"),
+            *_fields(_TEXT, "decision"),
+            *_fields(_DATE, "decided_on"),
+            *_fields(_TEXT, "document_no"),
+            *_fields(_INT, "sequence", null=True),
+            *LINEAGE,
+        ]
+    ),
 }
 
 # One row a finding; only `masked_value` shows anything of the cell, and never an identifier.

@@ -1,4 +1,4 @@
-"""The feeds that do not follow from single schools, and their truth: population, higher education.
+"""The feeds that do not follow from single schools, and their truth: population, higher education, programmes.
 
 Belongs here: calling each feed's writer, and the truth files of these feeds (`further_*.csv`). Does not belong here:
 what a feed's figures are.
@@ -14,11 +14,13 @@ from sources.sample.higher_files import HigherWritten, write_higher
 from sources.sample.indicators import AreaTruth, roll_up
 from sources.sample.population import LEVELS
 from sources.sample.population_files import Key, write_population
+from sources.sample.programme_files import ProgrammesWritten, write_programmes
 from sources.sample.truth_files import INDICATOR_HEADER, damaged_rows, write_table
 
-FURTHER_FEEDS = ("population", "higher_education")
+FURTHER_FEEDS = ("population", "higher_education", "programme_register")
 _AGES = {"pre_gross_enrolment": (3, 5), "senior_gross_enrolment": (15, 17)}
 _LEARNERS = {"pre_gross_enrolment": "pre_enrolment", "senior_gross_enrolment": "senior_enrolment"}
+_PROGRAMME_HEADER = ("target", "year", "recognised")
 _STAFF_HEADER = ("year", "institution_kind", "full_time_teachers", "professional_teachers", "dual_qualified")
 _SCALE = {
     "he_total_scale": ("doctor", "master", "bachelor", "college", "adult", "online", "self_study"),
@@ -55,6 +57,7 @@ def write_further(wish: Wish, truths: Sequence[AreaTruth]) -> Further:
     further = Further()
     _population(further, wish, truths)
     _higher(further, wish)
+    _programmes(further, wish)
     return further
 
 
@@ -118,3 +121,20 @@ def _staff(written: HigherWritten) -> list[list[str]]:
         for at, count in enumerate((row.full_time, row.professional or 0, row.dual or 0)):
             total[at] += count
     return [[str(year), kind, *map(str, total)] for (year, kind), total in sorted(sums.items())]
+
+
+def _programmes(further: Further, wish: Wish) -> None:
+    written = write_programmes(wish.years, wish.seed, wish.dirt, wish.inbox / "programme_register")
+    further.rows["programme_register"] = written.rows
+    further.damaged += written.damaged
+    further.tables["further_programmes"] = (_PROGRAMME_HEADER, _recognised(written, wish.years))
+
+
+def _recognised(written: ProgrammesWritten, years: Sequence[int]) -> list[list[str]]:
+    """What stands recognised at the end of each year: granted less withdrawn, of all decisions handed in."""
+    found: list[list[str]] = []
+    for target in sorted({event.target for event in written.events}):
+        for year in years:
+            net = sum(event.net for event in written.events if event.target == target and event.year <= year)
+            found.append([target, str(year), str(net)])
+    return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import io
 import json
 from collections.abc import Callable
@@ -158,5 +159,107 @@ HIGHER_BAD: dict[str, Build] = {
 }
 
 
-FLAT_GOOD: dict[str, list[Build]] = {"population": POPULATION_GOOD, "higher_education": HIGHER_GOOD}
-FLAT_BAD: dict[str, dict[str, Build]] = {"population": POPULATION_BAD, "higher_education": HIGHER_BAD}
+# -- programme register -----------------------------------------------------------------------------------------------
+
+
+def events() -> list[Row]:
+    base = {
+        "event_id": "R001-0001-G",
+        "statement_id": "box3.3.curriculum_bases",
+        "object_kind": "base",
+        "object_code": "0010001",
+        "object_name": "样例基地",
+        "area_code": "500103",
+        "level": "municipal",
+        "quantity": 1,
+        "decision": "granted",
+        "decided_on": "2023-05-06",
+        "document_no": "样例教发〔2023〕1号",
+    }
+    return [
+        base,
+        base | {"event_id": "R001-0002-G", "statement_id": "YLXM-2023-001", "area_code": "市本级", "quantity": ""},
+    ]
+
+
+def message(data: Row, sequence: int) -> Row:
+    return {"data": data, "message_id": data["event_id"], "sequence": sequence, "subject": "programme.base"}
+
+
+def programme(change: Row | None = None, *, drop: str = "") -> Build:
+    """The messages with the first event changed."""
+
+    def build() -> bytes:
+        items = events()
+        items[0] = items[0] | (change or {})
+        kept = [{name: value for name, value in item.items() if name != drop} for item in items]
+        return lines([message(item, 7 + at) for at, item in enumerate(kept)])
+
+    return build
+
+
+CATALOGUE_NAMES = {
+    "event_id": "事项编号",
+    "statement_id": "规划条目编号",
+    "object_kind": "对象类型",
+    "object_code": "对象代码",
+    "object_name": "对象名称",
+    "area_code": "区县",
+    "level": "级别",
+    "quantity": "数量",
+    "decision": "决定",
+    "decided_on": "决定日期",
+    "document_no": "文号",
+}
+
+
+def catalogue(encoding: str = "gb18030") -> bytes:
+    rows = [list(CATALOGUE_NAMES.values()), *([item[name] for name in CATALOGUE_NAMES] for item in events())]
+    return csv_bytes([["认定事项补录"], [], *rows, [], ["注：补录。"]], encoding)
+
+
+def csv_bytes(rows: list[list[Any]], encoding: str) -> bytes:
+    buffer = io.StringIO(newline="")
+    csv.writer(buffer).writerows(rows)
+    return buffer.getvalue().encode(encoding)
+
+
+PROGRAMME_GOOD: list[Build] = [
+    programme(),
+    lambda: lines(events()),
+    catalogue,
+    lambda: catalogue("utf-8-sig"),
+    lambda: catalogue("utf-16"),
+]
+PROGRAMME_BAD: dict[str, Build] = {
+    "programme.unreadable": lambda: b"\x00\x01\x02",
+    "programme.no_rows": lambda: catalogue().split(b"\r\n")[2] + b"\r\n",
+    "programme.missing_column": programme(drop="decision"),
+    "programme.duplicate_column": programme({"编号": "X"}),
+    "programme.unknown_header": programme({"colour": "red"}),
+    "programme.bad_row": lambda: (
+        programme()() + lines([{"raw_base64": "AAE=", "message_id": "", "sequence": 9, "subject": "programme.base"}])
+    ),
+    "programme.missing_required": programme({"document_no": ""}),
+    "programme.bad_area": programme({"area_code": "某某区"}),
+    "programme.unknown_code": programme({"decision": "研究中"}),
+    "programme.bad_code": programme({"event_id": "?"}),
+    "programme.bad_date": programme({"decided_on": "2023-02-30"}),
+    "programme.unknown_statement": programme({"statement_id": "box3.3.no_such_statement"}),
+    "programme.not_a_number": programme({"quantity": "若干"}),
+    "programme.negative": programme({"quantity": -1}),
+    "programme.not_whole": programme({"quantity": 0.5}),
+    "programme.duplicate_key": programme({"event_id": "R001-0002-G"}),
+}
+
+
+FLAT_GOOD: dict[str, list[Build]] = {
+    "population": POPULATION_GOOD,
+    "higher_education": HIGHER_GOOD,
+    "programme_register": PROGRAMME_GOOD,
+}
+FLAT_BAD: dict[str, dict[str, Build]] = {
+    "population": POPULATION_BAD,
+    "higher_education": HIGHER_BAD,
+    "programme_register": PROGRAMME_BAD,
+}

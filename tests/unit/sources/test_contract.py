@@ -47,6 +47,7 @@ def test_the_feeds_and_their_table() -> None:
             "higher_education",
             "official_figures",
             "population",
+            "programme_register",
             "school_census",
             "teacher_register",
         ]

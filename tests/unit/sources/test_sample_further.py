@@ -19,6 +19,7 @@ from sources.sample.geography import CITY_CODE, areas
 from sources.sample.higher import higher_year
 from sources.sample.population import LEVELS, population_of
 from sources.sample.profiles import PRESCHOOL, PROFILES, SENIOR, VOCATIONAL
+from sources.sample.programmes import counted, events
 
 SEED, YEARS, DIRT = 4, (2020, 2025), 0.05
 CITY = PROFILES["city"]
@@ -184,3 +185,39 @@ def test_students_are_those_that_were_published(
     assert total is None or sum(levels.values()) == total
     assert all(0 <= row.entrants <= row.enrolled for row in rows)
     assert all(row.graduates >= 0 for row in rows)
+
+
+def test_programmes_read_back_as_the_truth_says(
+    sample: Path, tmp_path: Path, expected: dict[str, set[tuple[int, str]]]
+) -> None:
+    net: dict[tuple[str, int], int] = defaultdict(int)
+    parts: set[str] = set()
+    for name, result, tables in _read(sample, "programme_register", tmp_path):
+        _check(name, "programme_register", result, expected)
+        parts.add(result.part)
+        for row in tables["programme_register__event"]:
+            assert (row["statement_id"] is None) != (row["project_code"] is None)
+            assert row["object_kind"] != "person" or not row["object_name"] + row["object_code"]
+            sign = 1 if row["decision"] == "granted" else -1
+            target = row["statement_id"] or row["project_code"]
+            for year in YEARS:
+                if row["decided_on"].year <= year:
+                    net[target, year] += sign * row["quantity"]
+    assert len(parts) == 2
+    assert "catalogue" in parts
+    truth = {
+        (row["target"], int(row["year"])): int(row["recognised"])
+        for row in _table(sample / "truth" / "further_programmes.csv")
+    }
+    assert truth == {key: net[key] for key in truth}
+    assert set(net) <= set(truth)
+
+
+def test_every_statement_the_register_counts_has_decisions_in_both_directions() -> None:
+    made = events(SEED)
+    assert {statement.id for statement in counted()} <= {event.target for event in made}
+    assert {event.decision for event in made} == {"granted", "withdrawn"}
+    assert len({event.event_id for event in made}) == len(made)
+    first = {event.object_name + event.target: event.decided_on for event in made if event.decision == "granted"}
+    late = [event for event in made if event.decision == "withdrawn"]
+    assert all(first[event.object_name + event.target] < event.decided_on for event in late)
