@@ -137,6 +137,18 @@ RECORD_SCHEMAS: Final[dict[str, pa.Schema]] = {
             *LINEAGE,
         ]
     ),
+    "fiscal_accounts__account": pa.schema(
+        [
+            *_fields(_INT, "fiscal_year"),
+            *_fields(_TEXT, "area_code status"),
+            *_fields(_YUAN, "general_budget_spending budget_education_spending"),
+            *_fields(_YUAN, "education_operating capital_construction education_surcharge", null=True),
+            *_fields(_YUAN, "fiscal_education_funds education_appropriation recurrent_revenue", null=True),
+            *_fields(_YUAN, "civil_servant_pay teacher_pay", null=True),
+            *_fields(_TEXT, "original"),
+            *LINEAGE,
+        ]
+    ),
     # One of statement_id and project_code is given; objects that are persons keep neither code nor name.
     "programme_register__event": pa.schema(
         [

@@ -1,4 +1,4 @@
-"""The feeds that do not follow from single schools, and their truth: population, higher education, programmes.
+"""The feeds that do not follow from single schools: population, higher education, programmes, fiscal accounts.
 
 Belongs here: calling each feed's writer, and the truth files of these feeds (`further_*.csv`). Does not belong here:
 what a feed's figures are.
@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from sources.sample.damage import DamagedRow
+from sources.sample.fiscal import AMOUNTS, Account
+from sources.sample.fiscal_files import write_fiscal
 from sources.sample.geography import CITY_CODE
 from sources.sample.higher_files import HigherWritten, write_higher
 from sources.sample.indicators import AreaTruth, roll_up
@@ -17,9 +19,10 @@ from sources.sample.population_files import Key, write_population
 from sources.sample.programme_files import ProgrammesWritten, write_programmes
 from sources.sample.truth_files import INDICATOR_HEADER, damaged_rows, write_table
 
-FURTHER_FEEDS = ("population", "higher_education", "programme_register")
+FURTHER_FEEDS = ("population", "higher_education", "programme_register", "fiscal_accounts")
 _AGES = {"pre_gross_enrolment": (3, 5), "senior_gross_enrolment": (15, 17)}
 _LEARNERS = {"pre_gross_enrolment": "pre_enrolment", "senior_gross_enrolment": "senior_enrolment"}
+_FISCAL_HEADER = ("area_code", "fiscal_year", "status", *AMOUNTS, "civil_servant_pay", "teacher_pay")
 _PROGRAMME_HEADER = ("target", "year", "recognised")
 _STAFF_HEADER = ("year", "institution_kind", "full_time_teachers", "professional_teachers", "dual_qualified")
 _SCALE = {
@@ -58,6 +61,7 @@ def write_further(wish: Wish, truths: Sequence[AreaTruth]) -> Further:
     _population(further, wish, truths)
     _higher(further, wish)
     _programmes(further, wish)
+    _fiscal(further, wish)
     return further
 
 
@@ -138,3 +142,19 @@ def _recognised(written: ProgrammesWritten, years: Sequence[int]) -> list[list[s
             net = sum(event.net for event in written.events if event.target == target and event.year <= year)
             found.append([target, str(year), str(net)])
     return found
+
+
+def _fiscal(further: Further, wish: Wish) -> None:
+    """The accounts that count, in yuan."""
+    written = write_fiscal(wish.profile, wish.years, wish.seed, wish.dirt, wish.inbox / "fiscal_accounts")
+    further.rows["fiscal_accounts"] = written.rows
+    further.damaged += written.damaged
+    lines = [
+        [code, str(year), status, *map(str, _yuan(account))]
+        for (code, year), (status, account) in sorted(written.accounts.items())
+    ]
+    further.tables["further_fiscal"] = (_FISCAL_HEADER, lines)
+
+
+def _yuan(account: Account) -> list[int]:
+    return [*(amount * 100 for amount in account.amounts), account.civil_servant_pay, account.teacher_pay]

@@ -253,13 +253,102 @@ PROGRAMME_BAD: dict[str, Build] = {
 }
 
 
+# -- fiscal accounts --------------------------------------------------------------------------------------------------
+
+FISCAL_HEADER = [
+    "区县",
+    "年度",
+    "一般公共预算支出",
+    "一般公共预算教育支出",
+    "其中：教育事业费",
+    "基本建设",
+    "教育费附加",
+    "财政经常性收入",
+    "公务员年平均工资收入",
+    "义务教育教师年平均工资收入",
+    "数据状态",
+]
+
+
+def accounts() -> list[list[Any]]:
+    return [
+        ["渝中区", "2023", "800,000.00", "120000", "110000", "4000", "6000", "500000", "118000", "119500", "决算"],
+        ["忠　县", "2023", "600000", "100000.01", "90000", "4000", "6000", "-", "108000", "108000", "决算"],
+        ["市本级", "2023", "９００００００", "90000", "80000", "4000", "6000", "", "", "", "决算"],
+    ]
+
+
+def fiscal(
+    change: dict[int, Any] | None = None,
+    *,
+    header: list[str] | None = None,
+    unit: str = "单位：万元（工资为元）",
+    encoding: str = "utf-8-sig",
+    more: list[list[Any]] | None = None,
+) -> Build:
+    """The accounts with cells of the first row changed by position, and further rows."""
+
+    def build() -> bytes:
+        rows = accounts()
+        for at, value in (change or {}).items():
+            rows[0][at] = value
+        above = [["2023年区县教育财政收支情况"], [unit]]
+        below = [["注：市本级不含转移支付。"], ["填报日期：2024年11月28日"]]
+        return csv_bytes([*above, header or FISCAL_HEADER, *rows, *(more or []), *below], encoding)
+
+    return build
+
+
+def every_account(at: int, value: Any) -> Build:
+    def build() -> bytes:
+        rows = accounts()
+        for row in rows:
+            row[at] = value
+        return csv_bytes([FISCAL_HEADER, *rows], "utf-8")
+
+    return build
+
+
+FISCAL_TOTAL = ["合计", "2023", "10400000", "310000.01", "", "", "", "", "", "", ""]
+FISCAL_GOOD: list[Build] = [
+    fiscal(),
+    fiscal(encoding="gb18030", more=[FISCAL_TOTAL]),
+    fiscal(encoding="utf-16", unit="单位：万元"),
+]
+FISCAL_BAD: dict[str, Build] = {
+    "fiscal.unreadable": lambda: b'"' + csv_bytes([FISCAL_HEADER], "utf-8"),
+    "fiscal.no_rows": lambda: csv_bytes([FISCAL_HEADER], "utf-8"),
+    "fiscal.missing_column": fiscal(header=[name if name != "一般公共预算支出" else "支出" for name in FISCAL_HEADER]),
+    "fiscal.duplicate_column": fiscal(header=[name if name != "基本建设" else "教育支出" for name in FISCAL_HEADER]),
+    "fiscal.unknown_year": every_account(1, "上年"),
+    "fiscal.unknown_part": every_account(10, "草稿"),
+    "fiscal.unknown_header": fiscal(header=[*FISCAL_HEADER, "自编列"]),
+    "fiscal.bad_row": fiscal(more=[["渝北区"] * 15]),
+    "fiscal.missing_required": fiscal({2: ""}),
+    "fiscal.bad_area": fiscal({0: "某某区"}),
+    "fiscal.wrong_year": fiscal({1: "2022"}),
+    "fiscal.wrong_part": fiscal({10: "快报"}),
+    "fiscal.unknown_code": fiscal({10: "不详"}),
+    "fiscal.not_a_number": fiscal({2: "约八十亿"}),
+    "fiscal.negative": fiscal({7: "-1"}),
+    "fiscal.unknown_unit": fiscal(unit="单位：千克"),
+    "fiscal.unit_converted": fiscal(header=[name.replace("经常性收入", "经常性收入（元）") for name in FISCAL_HEADER]),
+    "fiscal.total_mismatch": fiscal(more=[["合计", "2023", "10400001", *[""] * 8]]),
+    "fiscal.duplicate_key": fiscal(more=[["渝中", *accounts()[0][1:]]]),
+    "fiscal.parts_mismatch": fiscal({4: "110000.04"}),
+    "fiscal.education_exceeds": fiscal({2: "119999"}),
+}
+
+
 FLAT_GOOD: dict[str, list[Build]] = {
     "population": POPULATION_GOOD,
     "higher_education": HIGHER_GOOD,
     "programme_register": PROGRAMME_GOOD,
+    "fiscal_accounts": FISCAL_GOOD,
 }
 FLAT_BAD: dict[str, dict[str, Build]] = {
     "population": POPULATION_BAD,
     "higher_education": HIGHER_BAD,
     "programme_register": PROGRAMME_BAD,
+    "fiscal_accounts": FISCAL_BAD,
 }

@@ -44,6 +44,7 @@ def test_the_feeds_and_their_table() -> None:
     assert contract.feeds() == sorted(
         [
             "education_finance",
+            "fiscal_accounts",
             "higher_education",
             "official_figures",
             "population",

@@ -6,6 +6,8 @@ import csv
 import json
 from collections import defaultdict
 from collections.abc import Iterator
+from decimal import Decimal
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,16 @@ import pytest
 from sources.parsers import parse
 from sources.parsers.result import ParseResult
 from sources.sample import write_sample
+from sources.sample.fiscal import AMOUNTS, accounts
+from sources.sample.fiscal_files import write_fiscal
+from sources.sample.further import FURTHER_FEEDS
 from sources.sample.geography import CITY_CODE, areas
 from sources.sample.higher import higher_year
+from sources.sample.higher_files import write_higher
 from sources.sample.population import LEVELS, population_of
+from sources.sample.population_files import write_population
 from sources.sample.profiles import PRESCHOOL, PROFILES, SENIOR, VOCATIONAL
+from sources.sample.programme_files import write_programmes
 from sources.sample.programmes import counted, events
 
 SEED, YEARS, DIRT = 4, (2020, 2025), 0.05
@@ -221,3 +229,51 @@ def test_every_statement_the_register_counts_has_decisions_in_both_directions() 
     first = {event.object_name + event.target: event.decided_on for event in made if event.decision == "granted"}
     late = [event for event in made if event.decision == "withdrawn"]
     assert all(first[event.object_name + event.target] < event.decided_on for event in late)
+
+
+def test_fiscal_accounts_read_back_as_the_truth_says(
+    sample: Path, tmp_path: Path, expected: dict[str, set[tuple[int, str]]]
+) -> None:
+    found: dict[tuple[str, str], dict[str, Any]] = {}
+    converted: set[str] = set()
+    for name, result, tables in _read(sample, "fiscal_accounts", tmp_path):
+        _check(name, "fiscal_accounts", result, expected)
+        assert result.reported_on is not None
+        assert (result.reported_on.year, result.reported_on.month) == (
+            result.period + 1,
+            7 if result.part == "preliminary" else 11,
+        )
+        converted |= {finding.masked_value or "" for finding in result.findings if "converted" in finding.rule_id}
+        for row in tables["fiscal_accounts__account"]:
+            key = row["area_code"], str(row["fiscal_year"])
+            if row["status"] == "final" or key not in found:
+                found[key] = row
+    assert converted == {"亿元"}
+    truth = {(row["area_code"], row["fiscal_year"]): row for row in _table(sample / "truth" / "further_fiscal.csv")}
+    assert truth.keys() == found.keys()
+    for key, row in truth.items():
+        assert row["status"] == found[key]["status"]
+        for name in (*AMOUNTS, "civil_servant_pay", "teacher_pay"):
+            assert Decimal(row[name]) == found[key][name], (key, name)
+
+
+def test_fiscal_accounts_are_in_the_range_of_what_was_published() -> None:
+    rows = accounts(CITY, SEED, 2020)
+    spending, education, _, _, _, funds, _, _ = (sum(row.amounts[at] for row in rows) for at in range(len(AMOUNTS)))
+    assert education > 72_825_730 * 10 > education * 0.9
+    assert round(100 * funds / spending) == 20
+    for before, after in pairwise(accounts(CITY, SEED, year) for year in range(2020, 2026)):
+        assert sum(row.amounts[1] for row in after) > sum(row.amounts[1] for row in before)
+
+
+def test_further_feeds_are_the_same_whatever_other_years_are_asked_for(sample: Path, tmp_path: Path) -> None:
+    for feed in FURTHER_FEEDS:
+        (tmp_path / feed).mkdir()
+    wish = (2025,), SEED, DIRT
+    write_population("small", *wish, tmp_path / "population")
+    write_higher("small", *wish, tmp_path / "higher_education")
+    write_programmes(*wish, tmp_path / "programme_register")
+    write_fiscal("small", *wish, tmp_path / "fiscal_accounts")
+    alone = {path.relative_to(tmp_path): path.read_bytes() for path in tmp_path.rglob("*.*")}
+    assert len(alone) > 90
+    assert alone == {path: (sample / "inbox" / path).read_bytes() for path in alone}
