@@ -36,7 +36,7 @@ soak: $(STAMPS)/dev       ## long trials: kills by the dozen
 	EDUPLAN_SOAK=1 $(BIN)/python -m pytest -q -m soak
 
 clean:           ## remove what can be made again (never var/: that is state)
-	rm -rf $(VENV) build dist *.egg-info dbt_project/target dbt_project/logs logs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) var-sample build dist *.egg-info dbt_project/target dbt_project/logs logs .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(STAMPS)/venv: requirements-bootstrap.lock

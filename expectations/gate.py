@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import duckdb
 
-from expectations import gx_runner
+from expectations import gx_runner, waiving
 from expectations import sql as rule_sql
 from expectations.catalogue import Catalogue, RowCount, Rule, catalogue
 from expectations.gx_runner import GxResult, GxRun
@@ -84,13 +84,18 @@ def conclude(candidate: Candidate, rules: Catalogue, evidence: Evidence) -> Verd
     """The verdict that follows from the evidence: one result a rule, and one for each answer nobody asked for."""
     results = [_result(rule, evidence) for rule in rules.rules]
     results += [_stranger(rule_id) for rule_id in sorted(set(evidence.gx) - {rule.id for rule in rules.rules})]
+    instant = now()
+    offered = waiving.offered(candidate.inputs)
+    judged = waiving.apply(results, rules, offered, instant)
+    used = {name for result in judged for name in result.waived_by}
     return Verdict(
         candidate_id=candidate.candidate_id,
         fingerprint=candidate.fingerprint,
         rules_version=rules.version,
         rules_expected=len(rules.rules),
-        results=tuple(results),
-        judged_at=now().isoformat(timespec="seconds"),
+        results=judged,
+        judged_at=instant.isoformat(timespec="seconds"),
+        waivers=tuple(waiver for waiver in offered if waiver.id in used),
     )
 
 

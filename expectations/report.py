@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from expectations.privacy import mask
 from expectations.report_data import KEYS_SHOWN, gather
+from warehouse.audit import waiver_uses
 from warehouse.errors import Fault
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ def render_report(candidate: Candidate, verdict: Verdict, context: ReportContext
         verdict=verdict,
         reasons=verdict.reasons(),
         counts=_counts(verdict),
+        waivers=waiver_uses(verdict),
         content=gather(candidate.database, verdict),
         keys_shown=KEYS_SHOWN,
         style=style,
@@ -74,7 +76,10 @@ def _counts(verdict: Verdict) -> dict[str, int]:
     return {
         "passed": len(verdict.results) - len(failed),
         "errors": sum(result.error is not None for result in failed),
-        "critical": sum(result.error is None and result.severity == "critical" for result in failed),
+        "critical": sum(
+            result.error is None and result.severity == "critical" and not result.waived_by for result in failed
+        ),
+        "waived": sum(bool(result.waived_by) for result in failed),
         "warning": sum(result.error is None and result.severity == "warning" for result in failed),
         "info": sum(result.error is None and result.severity == "info" for result in failed),
         "rows": sum(result.rows_checked for result in verdict.results),

@@ -14,6 +14,7 @@ from typing import Any, Final
 import duckdb
 
 from expectations.catalogue import Rule, rules
+from expectations.guards import GuardCoverage, guard_coverage
 from expectations.sql import describe
 from warehouse import duck
 from warehouse.verdict import TIERS, RuleResult, Verdict
@@ -60,9 +61,9 @@ class TierView:
 
 @dataclass(frozen=True)
 class Coverage:
-    """A matrix area x feed: `cells[area][feed]` is a dictionary with got, wanted, lacking and state."""
+    """A matrix area x feed: each area's `cells` follow `feeds` and hold received, partly, wanted, lacking and state."""
 
-    feeds: tuple[str, ...] = ()
+    feeds: tuple[dict[str, str], ...] = ()
     areas: tuple[dict[str, Any], ...] = ()
     problem: str | None = None
 
@@ -85,6 +86,7 @@ class Content:
     coverage: Coverage = field(default_factory=Coverage)
     deliveries: Table = field(default_factory=Table)
     tiers: tuple[TierView, ...] = ()
+    guards: GuardCoverage = field(default_factory=lambda: GuardCoverage((), ()))
 
 
 def gather(database: Path, verdict: Verdict) -> Content:
@@ -96,6 +98,7 @@ def gather(database: Path, verdict: Verdict) -> Content:
             coverage=_coverage(connection),
             deliveries=_table(connection, _DELIVERIES),
             tiers=tiers(verdict, rules()),
+            guards=guard_coverage(rules()),
         )
 
 
@@ -180,6 +183,7 @@ def _coverage(connection: duckdb.DuckDBPyConnection) -> Coverage:
     try:
         cells = _dicts(connection, _COVERAGE_CELLS)
         names = {row["area_code"]: row["name_zh"] for row in _dicts(connection, _AREA_NAMES)}
+        titles = {row["feed"]: row["title_zh"] for row in _dicts(connection, "SELECT feed, title_zh FROM records.feed")}
     except duckdb.Error as error:
         return Coverage(problem=describe(error))
     feeds = tuple(sorted({str(cell["feed"]) for cell in cells}))
@@ -187,7 +191,7 @@ def _coverage(connection: duckdb.DuckDBPyConnection) -> Coverage:
     for cell in cells:
         by_area.setdefault(str(cell["area_code"]), {})[str(cell["feed"])] = {**cell, "state": _cell_state(cell)}
     return Coverage(
-        feeds=feeds,
+        feeds=tuple({"feed": feed, "title_zh": titles.get(feed) or feed} for feed in feeds),
         areas=tuple(
             {"area_code": code, "name_zh": names.get(code) or code, "cells": [by_area[code].get(f) for f in feeds]}
             for code in sorted(by_area)
@@ -216,7 +220,7 @@ def tiers(verdict: Verdict, catalogue: Sequence[Rule]) -> tuple[TierView, ...]:
     return tuple(views)
 
 
-_ORDER: Final = ("error", "critical", "warning", "info", "unknown", "passed", "excused")
+_ORDER: Final = ("error", "critical", "waived", "warning", "info", "unknown", "passed", "excused")
 
 
 def _view(result: RuleResult, rule: Rule | None) -> RuleView:
@@ -235,4 +239,6 @@ def _state(result: RuleResult) -> str:
         return "error"
     if result.passed:
         return "passed" if result.rows_checked else "excused"
+    if result.waived_by:
+        return "waived"
     return result.severity if result.severity in _ORDER else "unknown"

@@ -22,7 +22,7 @@ from orchestration.logs import logs_dir
 from warehouse import duck
 from warehouse.candidate import Build
 from warehouse.errors import EduplanError, Fault, Refused
-from warehouse.files import canonical_json, sha256_bytes, sha256_file, unique_suffix
+from warehouse.files import canonical_json, replace_symlink, sha256_bytes, sha256_file, unique_suffix
 from warehouse.paths import Home, project_root
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _parse(folder: Path) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
-_DBT: Final = [sys.executable, "-m", "dbt.cli.main", "--no-version-check", "--no-use-colors"]
+_DBT: Final = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", "--no-version-check", "--no-use-colors"]
 
 
 def _environment(artefacts: Path, **more: str) -> dict[str, str]:
@@ -124,24 +124,26 @@ def _tail(text: str) -> str:
 
 @contextmanager
 def building(
-    build: Build, manifest: Path, translator: DagsterDbtTranslator, context: AssetExecutionContext
+    home: Home, build: Build, manifest: Path, translator: DagsterDbtTranslator, context: AssetExecutionContext
 ) -> Iterator[DbtCliInvocation]:
-    """Start `dbt build` on the build's database; the process is stopped when the block is left early."""
+    """Start `dbt build` on the build's database; the process is stopped when the block is left early.
+
+    The caller holds the home's lock `run`: two builds of one home never meet here.
+    """
     from dagster_dbt import DbtCliInvocation
     from dagster_dbt.dbt_manifest import validate_manifest
     from packaging.version import Version
 
     artefacts = artefact_dir(build)
     artefacts.mkdir()
-    known = manifest.parent / _PARTIAL_PARSE
+    database = _steady_path(home, build)
+    known = _parse_cache(home)
     if known.is_file():
         shutil.copyfile(known, artefacts / _PARTIAL_PARSE)
     invocation = DbtCliInvocation.run(
         # Unit tests prove formulas on made-up rows: part of `make test`, not of every build.
         args=[*_DBT, "build", "--exclude-resource-type", "unit_test"],
-        env=_environment(
-            artefacts, EDUPLAN_CANDIDATE_DB=str(build.database), DBT_LOG_FORMAT="json", PYTHONUNBUFFERED="1"
-        ),
+        env=_environment(artefacts, EDUPLAN_CANDIDATE_DB=str(database), DBT_LOG_FORMAT="json", PYTHONUNBUFFERED="1"),
         manifest=validate_manifest(manifest),
         dagster_dbt_translator=translator,
         project_dir=project_dir(),
@@ -155,6 +157,7 @@ def building(
         yield invocation
     finally:
         _stop(invocation.process)
+        _build_link(home).unlink(missing_ok=True)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -167,18 +170,40 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
+def _steady_path(home: Home, build: Build) -> Path:
+    """The build's database under a path that is the same for every build of this home.
+
+    dbt parses its whole project anew, for seconds, when the address of the database changes. The link is to the folder,
+    so the write-ahead log lies where it belongs.
+    """
+    link = _build_link(home)
+    link.parent.mkdir(parents=True, exist_ok=True)
+    replace_symlink(link, str(build.work_dir))
+    return link / build.database.name
+
+
+def _build_link(home: Home) -> Path:
+    return home.root / "dbt" / "build"
+
+
+def _parse_cache(home: Home) -> Path:
+    """What dbt remembers of its last parse; it compares checksums and starts anew when anything differs."""
+    return home.root / "dbt" / _PARTIAL_PARSE
+
+
 def artefact_dir(build: Build) -> Path:
     """Where dbt writes its own files during this build."""
     return build.work_dir / _ARTEFACTS
 
 
-def keep_artefacts(build: Build) -> None:
+def keep_artefacts(home: Home, build: Build) -> None:
     """Move what a candidate keeps of dbt's files beside its database and drop the rest. Raises Fault, OSError."""
     for name in (MANIFEST, RUN_RESULTS):
         source = artefact_dir(build) / name
         if not source.is_file():
             raise Fault(f"dbt 没有写出 {name}。", f"请查看 {artefact_dir(build) / LOG}。")
         source.replace(build.work_dir / name)
+    (artefact_dir(build) / _PARTIAL_PARSE).replace(_parse_cache(home))
     shutil.rmtree(artefact_dir(build))
 
 

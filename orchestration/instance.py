@@ -25,6 +25,9 @@ SETTINGS: Final = """\
 # Settings of this home's Dagster instance; yours to change, written once.
 telemetry:
   enabled: false
+# No sign-up window before the first look.
+nux:
+  enabled: false
 # A run is one process and holds the home's lock; no queue is needed in front of it.
 run_coordinator:
   module: dagster.core.run_coordinator

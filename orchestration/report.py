@@ -6,6 +6,7 @@ on a terminal (`orchestration.cli.progress`) and deciding anything.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,8 +14,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    import logging
-
     from orchestration.steps import Inputs
     from sources.intake import IntakeReport
     from warehouse.candidate import Candidate
@@ -31,6 +30,7 @@ STATIONS: Final = {
     "seal": "封存候选版本",
     "judge": "质量检查（门禁）",
     "publish": "发布",
+    "self_test": "门禁自测",
 }
 
 
@@ -43,8 +43,8 @@ class Reporter:
     def advance(self, station: str, done: int, total: int, what: str = "") -> None:
         """`done` of `total` pieces are finished; `what` names the last one."""
 
-    def end(self, station: str, seconds: float, summary: str) -> None:
-        """A station is over; `summary` (Chinese) says with what."""
+    def end(self, station: str, seconds: float, summary: str, *, good: bool) -> None:
+        """A station is over; `summary` (Chinese) says with what, `good` whether the way goes on."""
 
     def note(self, text: str) -> None:
         """Something worth reading that belongs to no station."""
@@ -56,9 +56,9 @@ class LogReporter(Reporter):
     def __init__(self, log: logging.Logger) -> None:
         self._log = log
 
-    def end(self, station: str, seconds: float, summary: str) -> None:
+    def end(self, station: str, seconds: float, summary: str, *, good: bool) -> None:
         """One line a station."""
-        self._log.info("%s：%s（%.1f 秒）", STATIONS[station], summary, seconds)
+        self._log.log(logging.INFO if good else logging.ERROR, "%s：%s（%.1f 秒）", STATIONS[station], summary, seconds)
 
     def note(self, text: str) -> None:
         """One line a note."""
@@ -72,6 +72,7 @@ class Station:
     name: str
     reporter: Reporter
     summary: str = "完成"
+    good: bool = True
 
     def advance(self, done: int, total: int, what: str = "") -> None:
         """Report progress of this station."""
@@ -103,4 +104,4 @@ class RunRecord:
         started = time.monotonic()
         yield under_way
         self.seconds[name] = time.monotonic() - started
-        self.reporter.end(name, self.seconds[name], under_way.summary)
+        self.reporter.end(name, self.seconds[name], under_way.summary, good=under_way.good)

@@ -26,6 +26,7 @@ from warehouse.paths import Home
 from warehouse.records import DeliveryRow
 from warehouse.release import Release
 from warehouse.verdict import Verdict
+from warehouse.waivers import Waiver, read_waivers
 
 if TYPE_CHECKING:
     from sources.intake import IntakeReport
@@ -42,6 +43,7 @@ class Inputs:
     active: tuple[DeliveryRow, ...]
     candidate_id: str
     repeats: Release | None
+    waivers: tuple[Waiver, ...] = ()
 
     @property
     def unchanged(self) -> bool:
@@ -91,6 +93,7 @@ def take_in(bench: Workbench) -> IntakeReport:
     with bench.record.station("intake") as station:
         arrivals = intake.scan(bench.home, bench.ledger, settle=bench.settle)
         report = intake.take_in(bench.home, bench.ledger, arrivals, progress=station.advance)
+        report.add(intake.drain(bench.home, bench.ledger))
         station.summary = (
             f"收取 {len(arrivals)} 件：接收 {report.count('accepted')}，部分接收 {report.count('partly')}，"
             f"退回 {report.count('refused')}，重复 {report.duplicates}"
@@ -112,10 +115,11 @@ def choose_inputs(bench: Workbench) -> Inputs:
         active = active_deliveries(bench)
         if not active:
             raise Refused("没有任何可用的报送件，无法构建指标表。", "请把文件放入 inbox/<类别>/ 后重新运行。")
-        identity = candidates.candidate_id(active, code_digest=candidates.code_digest())
+        waivers = read_waivers(bench.home)
+        identity = candidates.candidate_id(active, code_digest=candidates.code_digest(), waivers=waivers)
         standing = releases.current(bench.home)
         same = standing is not None and (standing.candidate_id, standing.rules_version) == (identity, rules_version())
-        inputs = Inputs(tuple(active), identity, standing if same else None)
+        inputs = Inputs(tuple(active), identity, standing if same else None, waivers)
         station.summary = "无变化，未构建" if inputs.unchanged else f"采用 {len(active)} 件，候选 {identity}"
     bench.record.inputs = inputs
     return inputs
@@ -134,7 +138,8 @@ def begin(bench: Workbench) -> Build:
 
     inputs = bench.record.inputs
     active = list(inputs.active) if inputs is not None else active_deliveries(bench)
-    bench.build = candidates.begin(bench.home, active, feed_table())
+    waivers = inputs.waivers if inputs is not None else read_waivers(bench.home)
+    bench.build = candidates.begin(bench.home, active, feed_table(), waivers)
     return bench.build
 
 
@@ -156,7 +161,9 @@ def latest_candidate(bench: Workbench) -> Candidate:
     """The candidate this run sealed, or else the one that belongs to the present active set. Raises Refused."""
     if bench.record.candidate is not None:
         return bench.record.candidate
-    identity = candidates.candidate_id(active_deliveries(bench), code_digest=candidates.code_digest())
+    identity = candidates.candidate_id(
+        active_deliveries(bench), code_digest=candidates.code_digest(), waivers=read_waivers(bench.home)
+    )
     return candidates.load(bench.home, identity)
 
 
@@ -171,6 +178,7 @@ def judge(bench: Workbench) -> Verdict:
         verdict = expectations.judge(bench.home, bench.ledger, candidate)
         write_atomic(report_path(candidate), _render(bench, candidate, verdict))
         failed = sum(not result.passed for result in verdict.results)
+        station.good = verdict.passed
         station.summary = (
             f"{len(verdict.results)} 条规则，{failed} 条未通过；结论：{'通过' if verdict.passed else '不通过'}"
         )

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from sources import contract
-from sources.connectors import folder, sql
+from sources.claims import Claims
+from sources.connectors import folder, remote, sql
 from sources.connectors.arrival import Arrival
+from sources.connectors.config import SourceSettings, configured
 from sources.findings import Finding
 from sources.pseudonym import load_or_create_key
 from sources.reading import Job, Outcome, ParseFunction, Readers
@@ -35,19 +37,21 @@ from warehouse.lock import exclusive
 from warehouse.paths import Home, package_root, project_root
 from warehouse.records import DeliveryRow
 
-__all__ = ["Arrival", "IntakeReport", "contract_versions", "delivery_id", "scan", "take_in"]
+__all__ = ["Arrival", "IntakeReport", "contract_versions", "delivery_id", "drain", "scan", "take_in"]
 
 INTAKE_LOCK: Final = "intake"
 REREAD: Final = "archive"
 SHIPPED: Final = "project"
 SHIPPED_FEED: Final = "official_figures"
 WORK: Final = ".work-"
+# How many messages one intake takes from a stream; what is left waits for the next.
+STREAM_LIMIT: Final = 10_000
 
 # (done, total, what is being done)
 Progress = Callable[[int, int, str], None]
 
 # Code that decides what a record says; a change of it reads every delivery again under a new version.
-_NOT_READING: Final = {"__init__.py", "intake.py", "receipts.py", "reading_store.py"}
+_NOT_READING: Final = {"__init__.py", "claims.py", "intake.py", "receipts.py", "reading_store.py"}
 _CODE_LISTS: Final = ("code_*.csv", "area*.csv")
 
 
@@ -58,6 +62,12 @@ class IntakeReport:
     deliveries: list[DeliveryRow] = field(default_factory=list)
     duplicates: int = 0
     problems: list[str] = field(default_factory=list)
+
+    def add(self, other: IntakeReport) -> None:
+        """Append what another intake of the same run did."""
+        self.deliveries += other.deliveries
+        self.duplicates += other.duplicates
+        self.problems += other.problems
 
     def count(self, status: str) -> int:
         """Number of new deliveries with this status."""
@@ -114,9 +124,10 @@ def _reading_digest(feed: str) -> str:
 
 
 def scan(home: Home, ledger: Ledger, *, settle: float | None = None) -> list[Arrival]:
-    """What has arrived and is not in the ledger: files, finance rows, the shipped official figures, and deliveries to
-    be read again because contract or parsers changed. A source that cannot be looked at comes back as an arrival with
-    a problem; the others are not held up. `settle` overrides how long a file must have rested (seconds)."""
+    """What has arrived and is not in the ledger: files, finance rows, what the configured sources hold (message streams
+    aside, see `drain`), the shipped official figures, and deliveries to be read again because contract or parsers
+    changed. A source that cannot be looked at comes back as an arrival with a problem; the others are not held up.
+    `settle` overrides how long a file must have rested (seconds). Raises UsageError for a bad EDUPLAN_SOURCES."""
     feeds = contract.feeds()
     found = _shipped(ledger) if SHIPPED_FEED in feeds else []
     found += folder.list_arrivals(home.inbox, feeds, ledger.seen(folder.CONNECTOR), settle=settle)
@@ -126,7 +137,13 @@ def scan(home: Home, ledger: Ledger, *, settle: float | None = None) -> list[Arr
         )
         for name in folder.strays(home.inbox, feeds)
     ]
-    return found + _from_database(home, ledger) + _to_read_again(home, ledger)
+    found += [
+        Arrival(folder.CONNECTOR, name, "", "", problem=f"“{name}”是链接或特殊文件，不予收取；请放入文件本身。")
+        for name in folder.special_files(home.inbox, feeds)
+    ]
+    found += _from_database(home, ledger)
+    found += remote.list_arrivals(configured(), ledger.seen)
+    return found + _to_read_again(home, ledger)
 
 
 def _shipped(ledger: Ledger) -> list[Arrival]:
@@ -194,6 +211,22 @@ def take_in(
             shutil.rmtree(work, ignore_errors=True)
 
 
+def drain(home: Home, ledger: Ledger, *, limit: int = STREAM_LIMIT) -> IntakeReport:
+    """Take in what waits in the configured message streams, at most `limit` messages from each.
+
+    A message is acknowledged only after its delivery stands in the ledger, so a crash leads to a redelivery, which has
+    no second effect. A stream that is away is a problem in the report. Raises as `take_in` does.
+    """
+    report = IntakeReport()
+
+    def commit(_snapshot: Snapshot, arrival: Arrival) -> None:
+        report.add(take_in(home, ledger, [arrival]))
+
+    _, failed = remote.drain(home, configured(), commit, limit, seen=ledger.seen)
+    report.problems += [str(error) for error in failed]
+    return report
+
+
 def _silent(_done: int, _total: int, _what: str) -> None:
     """No progress shown."""
 
@@ -220,7 +253,9 @@ class _Intake:
     ) -> None:
         self._home, self._ledger, self._work, self._progress = home, ledger, work, progress
         self._versions = contract_versions()
-        self._titles = _titles()
+        self._feeds = {feed: contract.load(feed).info for feed in contract.feeds()}
+        self._claims = Claims(ledger.deliveries())
+        self._sources: dict[str, SourceSettings] = {settings.name: settings for settings in configured()}
         self._key = load_or_create_key(home.key_file)
         self._readers = Readers(parse, workers)
         self._waiting: deque[tuple[_Taken, Job | None]] = deque()
@@ -244,9 +279,26 @@ class _Intake:
         for arrival in arrivals:
             if arrival.problem:
                 self._problem(arrival.problem)
-            elif arrival.path is not None:
+            elif arrival.path is not None and not self._is_remote(arrival):
                 yield from self._from_file(arrival, arrival.path)
-        yield from self._from_database([arrival for arrival in arrivals if arrival.group is not None])
+        fetched = [arrival for arrival in arrivals if not arrival.problem and self._is_remote(arrival)]
+        yield from self._from_remote(fetched)
+        own = [arrival for arrival in arrivals if arrival.group is not None and not self._is_remote(arrival)]
+        yield from self._from_database(own)
+
+    def _is_remote(self, arrival: Arrival) -> bool:
+        """Whether a configured source announced it; what a stream brought is archived already, a file like another."""
+        settings = self._sources.get(arrival.source.partition("/")[0])
+        if settings is None or settings.kind == "nats":
+            return False
+        return arrival.connector in {settings.kind, f"{settings.kind}_event"}
+
+    def _from_remote(self, arrivals: Sequence[Arrival]) -> Iterator[_Taken]:
+        for found in remote.fetch(self._home, list(self._sources.values()), arrivals):
+            if isinstance(found, remote.Failed):
+                self._problem(str(found.error))
+            else:
+                yield self._taken(found.arrival, found.snapshot)
 
     def _from_file(self, arrival: Arrival, path: Path) -> Iterator[_Taken]:
         if arrival.connector == REREAD and not archive.is_intact(self._home, path.name):
@@ -298,17 +350,28 @@ class _Intake:
             self._report.duplicates += 1
             self._ledger.record_event(self._event(taken, DUPLICATE))
         else:
-            self._record(taken, self._readers.result(job))
+            self._record(taken, self._judged(taken, self._readers.result(job)))
             shutil.rmtree(job.out_dir, ignore_errors=True)
         self._step(taken.arrival.file_name)
+
+    def _judged(self, taken: _Taken, outcome: Outcome) -> Outcome:
+        return self._claims.judge(
+            outcome,
+            feed=taken.arrival.feed,
+            delivery_id=taken.delivery_id,
+            submitter=taken.arrival.submitter,
+            received_at=taken.at,
+            period_kind=self._feeds[taken.arrival.feed].period_kind,
+        )
 
     def _record(self, taken: _Taken, outcome: Outcome) -> None:
         tables = place_tables(self._home, taken.arrival.feed, taken.delivery_id, taken.version, outcome.tables)
         row = self._row(taken, outcome, tables)
         findings: Sequence[Finding] = outcome.findings
         place_quarantine(self._home, taken.delivery_id, findings)
-        write_receipt(self._home, row, findings, feed_title_zh=self._titles.get(row.feed, row.feed))
+        write_receipt(self._home, row, findings, feed_title_zh=self._feeds[row.feed].title_zh)
         self._ledger.record_delivery(row, size=taken.snapshot.size, event=self._event(taken, row.status))
+        self._claims.add(row)
         self._report.deliveries.append(row)
 
     def _row(self, taken: _Taken, outcome: Outcome, tables: Mapping[str, str]) -> DeliveryRow:
@@ -352,7 +415,3 @@ class _Intake:
     def _step(self, what: str) -> None:
         self._done += 1
         self._progress(self._done, self._total, what)
-
-
-def _titles() -> dict[str, str]:
-    return {feed: contract.load(feed).info.title_zh for feed in contract.feeds()}

@@ -32,10 +32,19 @@ if TYPE_CHECKING:
 PARSER_FAULT: Final = "intake.parser_fault"
 NO_ROWS: Final = "intake.no_rows"
 NOTHING_ACCEPTED: Final = "intake.nothing_accepted"
+TOO_LARGE: Final = "intake.too_large"
 
 # A district's census list needs a fraction of this; a bomb needs more.
 _DEFAULT_MEMORY: Final = 4 << 30
-_DEFAULT_CPU_SECONDS: Final = 1800
+_DEFAULT_CPU_SECONDS: Final = 300
+_DEFAULT_BYTES: Final = 1 << 30
+# Imported once by the process all workers are forked from, and not again by each of them. (pyarrow imports pandas at
+# its first conversion to numpy, which takes longer than reading a district's register.)
+_PRELOADED: Final = [
+    "sources.reading",
+    *(f"sources.parsers.{name}" for name in ("census", "teacher", "finance", "official")),
+    "pandas",
+]
 # The machine's trouble, not the file's: the delivery must be read again later and not be refused now.
 _SURROUNDINGS: Final = {
     errno.ENOSPC,
@@ -144,7 +153,7 @@ class Readers:
 def _new_pool(workers: int) -> ProcessPoolExecutor:
     # Never fork: the caller may be a daemon with threads and open databases.
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["sources.reading", "sources.parsers"])
+    context.set_forkserver_preload(_PRELOADED)
     return ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_worker)
 
 
@@ -180,6 +189,8 @@ def read_delivery(job: Job, parse: ParseFunction | None = None) -> Outcome:
     """Run the parser on one delivery (in a worker process) and check what it returns. Raises Fault when that does not
     hold together, and whatever the parser raises."""
     _limit_time()
+    if job.snapshot.stat().st_size > _byte_limit():
+        return _too_large(job.snapshot.stat().st_size)
     result = (parse or _default_parse())(
         job.feed,
         job.snapshot,
@@ -189,6 +200,16 @@ def read_delivery(job: Job, parse: ParseFunction | None = None) -> Outcome:
         out_dir=job.out_dir,
     )
     return _outcome(job, result)
+
+
+def _byte_limit() -> int:
+    return int(os.environ.get("EDUPLAN_PARSE_BYTES") or _DEFAULT_BYTES)
+
+
+def _too_large(size: int) -> Outcome:
+    message = f"文件有 {size / (1 << 20):.0f} MB，超过单件上限 {_byte_limit() / (1 << 20):.0f} MB，未予读取。"
+    remedy = "请确认报送的是填好的报表（一个区县一年的报表通常不到 50 MB），必要时删去图片、附件后重报。"
+    return Outcome("refused", "", 0, "", None, 0, 0, 0, {}, (_whole_file(TOO_LARGE, message, remedy),))
 
 
 def _default_parse() -> ParseFunction:

@@ -53,13 +53,15 @@ _CHECK_RESULTS: Final = _schema(
         **dict.fromkeys(("rule_id", "tier", "severity", "mart", "column_name"), _T),
         "passed": pa.bool_(),
         **dict.fromkeys(("rows_checked", "rows_failed"), pa.int64()),
-        **dict.fromkeys(("failing_keys", "title_zh", "meaning_zh", "remedy_zh", "observed", "error"), _T),
+        **dict.fromkeys(("failing_keys", "title_zh", "meaning_zh", "remedy_zh", "observed", "error", "waived_by"), _T),
     }
 )
 _WAIVERS: Final = _schema(
     {
-        **dict.fromkeys(("waiver_id", "rule_id", "scope", "reason_zh", "requested_by", "approved_by"), _T),
+        **dict.fromkeys(("waiver_id", "rule_id", "scope", "reason_zh", "evidence", "requested_by", "approved_by"), _T),
         **dict.fromkeys(("valid_from", "valid_to"), pa.date32()),
+        **dict.fromkeys(("max_rows", "rows_waived"), pa.int64()),
+        "rows": _T,
     }
 )
 _RELEASES: Final = _schema(
@@ -93,7 +95,7 @@ def write_audit(
     content = {
         "deliveries": _deliveries(deliveries, active),
         "check_results": _check_results(verdict),
-        "waivers": _WAIVERS.empty_table(),
+        "waivers": _waivers(verdict),
         "releases": _releases(releases),
         "lineage": _lineage(candidate, deliveries, set(tables(connection, MARTS_SCHEMA, database))),
     }
@@ -129,10 +131,47 @@ def _check_results(verdict: Verdict) -> pa.Table:
             **asdict(result),
             "column_name": result.column,
             "failing_keys": json.dumps(result.failing_keys, ensure_ascii=False),
+            "waived_by": "、".join(result.waived_by),
         }
         for result in verdict.results
     ]
     return pa.Table.from_pylist(rows, schema=_CHECK_RESULTS)
+
+
+def waiver_uses(verdict: Verdict) -> list[dict[str, Any]]:
+    """Every waiver the verdict rests on, with the failing rows it covers; texts pass the mask."""
+    keys = {result.rule_id: result.failing_keys for result in verdict.results}
+    return [
+        {
+            **waiver.content(),
+            "reason": mask_personal(waiver.reason),
+            "evidence": mask_personal(waiver.evidence),
+            "rows": [key for key in keys.get(waiver.rule, ()) if waiver.covers(key)],
+        }
+        for waiver in verdict.waivers
+    ]
+
+
+def _waivers(verdict: Verdict) -> pa.Table:
+    uses = {use["id"]: use for use in waiver_uses(verdict)}
+    rows = [
+        {
+            "waiver_id": waiver.id,
+            "rule_id": waiver.rule,
+            "scope": json.dumps(waiver.scope, ensure_ascii=False),
+            "reason_zh": uses[waiver.id]["reason"],
+            "evidence": uses[waiver.id]["evidence"],
+            "requested_by": mask_personal(waiver.requested_by),
+            "approved_by": mask_personal(waiver.approved_by),
+            "valid_from": waiver.issued,
+            "valid_to": waiver.expires,
+            "max_rows": waiver.max_rows,
+            "rows_waived": len(uses[waiver.id]["rows"]),
+            "rows": json.dumps(uses[waiver.id]["rows"], ensure_ascii=False),
+        }
+        for waiver in verdict.waivers
+    ]
+    return pa.Table.from_pylist(rows, schema=_WAIVERS)
 
 
 def _releases(releases: Iterable[ReleaseRow]) -> pa.Table:

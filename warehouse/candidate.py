@@ -24,6 +24,7 @@ from warehouse.fingerprint import fingerprint
 from warehouse.lock import drop_lease, exclusive, is_leased, take_lease
 from warehouse.paths import Home, package_root, project_root
 from warehouse.records import RECORD_SCHEMAS, DeliveryRow
+from warehouse.waivers import Waiver
 
 DATABASE_NAME: Final = "candidate.duckdb"
 SEAL_NAME: Final = "candidate.json"
@@ -35,7 +36,7 @@ _LOCK_WAIT: Final = 30.0
 
 # What dbt writes for itself; it says nothing about the code.
 _DBT_LEFTOVERS: Final = {"target", "logs", "dbt_packages", ".user.yml", "__pycache__"}
-_DBT_SUFFIXES: Final = {".sql", ".yml", ".yaml", ".csv"}
+_DBT_SUFFIXES: Final = {".sql", ".yml", ".yaml", ".csv", ".md"}
 
 _DELIVERY_TYPES: Final[dict[str, pa.DataType]] = {
     **dict.fromkeys(("delivery_id", "feed", "area_code"), pa.string()),
@@ -96,30 +97,39 @@ def _package_files(root: Path) -> dict[str, Path]:
     return found
 
 
-def candidate_id(active: Iterable[DeliveryRow], *, code_digest: str) -> str:
-    """'c' and 16 hex digits: a pure function of the active set and the code. Order of `active` does not matter."""
-    identity = {"code": code_digest, "active": sorted(_input_key(row) for row in active)}
+def candidate_id(active: Iterable[DeliveryRow], *, code_digest: str, waivers: Iterable[Waiver] = ()) -> str:
+    """'c' and 16 hex digits: a pure function of the active set, the code and the waivers, in whatever order."""
+    identity = {
+        "code": code_digest,
+        "active": sorted(_input_key(row) for row in active),
+        "waivers": _waiver_contents(waivers),
+    }
     return "c" + sha256_bytes(canonical_json(identity))[:16]
+
+
+def _waiver_contents(waivers: Iterable[Waiver]) -> list[dict[str, Any]]:
+    return [waiver.content() for waiver in sorted(waivers, key=lambda item: item.id)]
 
 
 def _input_key(row: DeliveryRow) -> tuple[Any, ...]:
     return (row.feed, row.area_code, row.period, row.part, row.sha256, row.contract_version, row.status)
 
 
-def begin(home: Home, active: Sequence[DeliveryRow], feeds: pa.Table) -> Build:
+def begin(home: Home, active: Sequence[DeliveryRow], feeds: pa.Table, waivers: Sequence[Waiver] = ()) -> Build:
     """Open a fresh candidate database with schema `records` filled, in a work directory of its own.
 
-    `active` is what `Ledger.active_set` gives, `feeds` what `sources.contract.feed_table` gives. Raises Fault when a
-    record file is missing, OSError when the disk fails.
+    `active` is what `Ledger.active_set` gives, `feeds` what `sources.contract.feed_table` gives, `waivers` what
+    `warehouse.waivers.read_waivers` gives: the gate may use these and no others. Raises Fault when a record file is
+    missing, OSError when the disk fails.
     """
     code = code_digest()
-    identity = candidate_id(active, code_digest=code)
+    identity = candidate_id(active, code_digest=code, waivers=waivers)
     work_dir = home.candidates / f"{BUILDING}{identity}-{unique_suffix()}"
     with exclusive(home, "candidates", wait=_LOCK_WAIT):
         sweep(home)
         work_dir.mkdir(parents=True)
         take_lease(work_dir)
-    build = Build(identity, work_dir, work_dir / DATABASE_NAME, _inputs(active, code))
+    build = Build(identity, work_dir, work_dir / DATABASE_NAME, _inputs(active, code, waivers))
     with ExitStack() as unless_done:
         unless_done.callback(abandon, build)
         _create_records(home, build.database, active, feeds)
@@ -136,13 +146,13 @@ def _create_records(home: Home, database: Path, active: Sequence[DeliveryRow], f
         _create_table(connection, "feed", feeds)
 
 
-def _inputs(active: Iterable[DeliveryRow], code: str) -> dict[str, Any]:
+def _inputs(active: Iterable[DeliveryRow], code: str, waivers: Iterable[Waiver]) -> dict[str, Any]:
     names = ("delivery_id", "feed", "area_code", "period", "part", "sha256", "contract_version", "status")
     deliveries = sorted(
         ({name: getattr(row, name) for name in names} for row in active),
         key=lambda item: (item["feed"], item["area_code"], item["period"], item["part"], item["delivery_id"]),
     )
-    return {"code_digest": code, "deliveries": deliveries}
+    return {"code_digest": code, "deliveries": deliveries, "waivers": _waiver_contents(waivers)}
 
 
 def _create_record_view(

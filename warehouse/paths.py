@@ -47,6 +47,7 @@ class Home:
             self.receipts,
             self.candidates,
             self.releases,
+            self.waivers,
             self.locks,
             self.sources,
         ):
@@ -92,6 +93,11 @@ class Home:
     def current(self) -> Path:
         """Symlink to the release readers see."""
         return self.root / "current"
+
+    @property
+    def waivers(self) -> Path:
+        """Waivers in force and past, one YAML each."""
+        return self.root / "waivers"
 
     @property
     def locks(self) -> Path:

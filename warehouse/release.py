@@ -17,7 +17,7 @@ from typing import Any, Final
 import duckdb
 
 from warehouse import candidate as candidates
-from warehouse.audit import write_audit
+from warehouse.audit import waiver_uses, write_audit
 from warehouse.candidate import Candidate
 from warehouse.changes import compare, next_version
 from warehouse.clock import SHANGHAI, now
@@ -103,7 +103,21 @@ def _check_proof(home: Home, ledger: Ledger, candidate: Candidate, verdict: Verd
         raise Refused(
             f"拒绝发布：对候选 {name} 的裁决与台账登记的不一致，裁决被改动过或已过时。", "请重新执行质量检查。"
         )
+    _check_waivers(candidate, verdict)
     _check_candidate(home, candidate, verdict)
+
+
+def _check_waivers(candidate: Candidate, verdict: Verdict) -> None:
+    """A waiver counts when the candidate was made with it and when it still holds at publication."""
+    known = candidate.inputs.get("waivers", [])
+    for waiver in verdict.waivers:
+        if waiver.content() not in known:
+            raise Refused(
+                f"拒绝发布：裁决所用的豁免 {waiver.id} 不属于候选 {candidate.candidate_id}。",
+                "请重新执行 eduplan run。",
+            )
+        if problem := waiver.standing(now()):
+            raise Refused(f"拒绝发布：{problem}。", "请处理不合格的行，或申请新的豁免后重新运行。")
 
 
 def _check_candidate(home: Home, candidate: Candidate, verdict: Verdict) -> None:
@@ -262,7 +276,7 @@ def _manifest(ledger: Ledger, plan: _Plan, files: Mapping[str, Any], version: st
             "failed": sorted(result.rule_id for result in plan.verdict.results if not result.passed),
             "judged_at": plan.verdict.judged_at,
         },
-        "waivers": [],
+        "waivers": waiver_uses(plan.verdict),
         "inputs": plan.candidate.inputs,
         "files": dict(files),
     }

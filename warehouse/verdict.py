@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import asdict, dataclass, fields
+from datetime import datetime
 from typing import Any, Final
 
-from warehouse.errors import Fault
+from warehouse.errors import Fault, Refused
 from warehouse.files import canonical_json, sha256_bytes
+from warehouse.waivers import Waiver, assess, parse
 
 TIERS: Final = ("syntax", "validity", "quality", "macro")
 SEVERITIES: Final = ("critical", "warning", "info")
@@ -20,7 +22,10 @@ SEVERITIES: Final = ("critical", "warning", "info")
 
 @dataclass(frozen=True)
 class RuleResult:
-    """What one rule found. `observed` and `failing_keys` never hold personal data."""
+    """What one rule found. `observed` and `failing_keys` never hold personal data.
+
+    `waived_by`: ids of the waivers that excuse a failure; `waiver_problem`: why a waiver that speaks of it does not.
+    """
 
     rule_id: str
     tier: str
@@ -36,11 +41,14 @@ class RuleResult:
     remedy_zh: str
     observed: str
     error: str | None
+    waived_by: tuple[str, ...] = ()
+    waiver_problem: str | None = None
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """All results of one judging. `rules_expected` is the size of the rule catalogue, `judged_at` an ISO instant."""
+    """All results of one judging. `rules_expected` is the size of the rule catalogue, `judged_at` an ISO instant,
+    `waivers` the whole text of every waiver that excuses something here."""
 
     candidate_id: str
     fingerprint: str
@@ -48,6 +56,7 @@ class Verdict:
     rules_expected: int
     results: tuple[RuleResult, ...]
     judged_at: str
+    waivers: tuple[Waiver, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -56,7 +65,21 @@ class Verdict:
 
     def reasons(self) -> list[str]:
         """Why this verdict does not pass, in Chinese; empty when it does."""
-        return [*self._reasons_about_whole(), *(reason for r in self.results for reason in _reasons_about_rule(r))]
+        return [
+            *self._reasons_about_whole(),
+            *(reason for result in self.results for reason in _reasons_about_rule(result, self._is_excused(result))),
+        ]
+
+    def _is_excused(self, result: RuleResult) -> bool:
+        """Whether the waivers in this very verdict cover the failure; what a result claims of itself counts nothing."""
+        if not result.waived_by or len(result.failing_keys) != result.rows_failed:
+            return False
+        try:
+            judged = datetime.fromisoformat(self.judged_at)
+        except ValueError:
+            return False
+        names, problem = assess(result.rule_id, result.failing_keys, self.waivers, judged)
+        return problem is None and names == result.waived_by
 
     def _reasons_about_whole(self) -> list[str]:
         found: list[str] = []
@@ -75,7 +98,7 @@ class Verdict:
 
     def to_json(self) -> bytes:
         """Canonical UTF-8 JSON; the digest is taken over exactly these bytes."""
-        return canonical_json(asdict(self))
+        return canonical_json({**asdict(self), "waivers": [waiver.content() for waiver in self.waivers]})
 
     def digest(self) -> str:
         """SHA-256 of `to_json()`."""
@@ -87,8 +110,9 @@ class Verdict:
         try:
             raw = json.loads(data)
             results = tuple(_rule_result(item) for item in raw.pop("results"))
-            return cls(results=results, **raw)
-        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            waivers = tuple(parse(item, "（裁决中）") for item in raw.pop("waivers"))
+            return cls(results=results, waivers=waivers, **raw)
+        except (Refused, ValueError, TypeError, KeyError, AttributeError) as error:
             raise Fault("裁决文件读不出来，可能已损坏或被改动。", "请重新执行质量检查（eduplan run）。") from error
 
 
@@ -96,10 +120,12 @@ def _rule_result(raw: dict[str, Any]) -> RuleResult:
     known = {field.name for field in fields(RuleResult)}
     if set(raw) != known:
         raise ValueError(f"fields differ: {sorted(set(raw) ^ known)}")
-    return RuleResult(**{**raw, "failing_keys": tuple(raw["failing_keys"])})
+    return RuleResult(
+        **{**raw, "failing_keys": tuple(raw["failing_keys"]), "waived_by": tuple(raw["waived_by"])},
+    )
 
 
-def _reasons_about_rule(result: RuleResult) -> list[str]:
+def _reasons_about_rule(result: RuleResult, excused: bool) -> list[str]:
     name = f"规则 {result.rule_id}（{result.title_zh}）"
     found: list[str] = []
     if result.severity not in SEVERITIES:
@@ -110,6 +136,7 @@ def _reasons_about_rule(result: RuleResult) -> list[str]:
         found.append(f"{name}的行数为负。")
     if result.error is not None:
         found.append(f"{name}执行出错：{result.error}")
-    elif not result.passed and result.severity == "critical":
-        found.append(f"{name}未通过：{result.rows_failed} 行不合格。{result.remedy_zh}")
+    elif not result.passed and result.severity == "critical" and not excused:
+        waiver = f"（{result.waiver_problem}。）" if result.waiver_problem else ""
+        found.append(f"{name}未通过：{result.rows_failed} 行不合格。{waiver}{result.remedy_zh}")
     return found

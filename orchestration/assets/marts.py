@@ -88,7 +88,8 @@ def build_marts_assets(manifest: Path, translator: DagsterDbtTranslator) -> list
             raise Refused("候选版本必须整体构建。", "请选择全部 dbt 模型，或直接运行 release_job（eduplan run）。")
         with workbench.record.station("build") as station:
             events, problem = _run_dbt(context, workbench, station, manifest, translator)
-            station.summary = "dbt 未通过" if problem else f"{len(events)} 个模型与测试完成"
+            station.good = problem is None
+            station.summary = f"{len(events)} 个模型与测试完成" if station.good else "dbt 未通过"
         # What did succeed is shown also when something else did not.
         yield from events
         if problem is not None:
@@ -109,7 +110,7 @@ def _run_dbt(
     build = steps.begin(bench)
     steps.warm_gate(bench)
     events: list[Event] = []
-    with dbt.building(build, manifest, translator, context) as invocation:
+    with dbt.building(bench.home, build, manifest, translator, context) as invocation:
         for event in invocation.stream():
             events.append(event)
             station.advance(min(len(events), total), total)
@@ -118,7 +119,7 @@ def _run_dbt(
     if problem is not None:
         dbt.keep_log(build, bench.home)
         return events, problem
-    dbt.keep_artefacts(build)
+    dbt.keep_artefacts(bench.home, build)
     tables = dbt.read_tables(build.database)
     return [_with_content(event, content, tables) for event in events], None
 

@@ -35,6 +35,8 @@ app = typer.Typer(
 )
 plan_app = typer.Typer(help="规划登记表。The plan registry.", no_args_is_help=True, context_settings=_SETTINGS)
 app.add_typer(plan_app, name="plan")
+gate_app = typer.Typer(help="质量检查（门禁）本身。The gate itself.", no_args_is_help=True, context_settings=_SETTINGS)
+app.add_typer(gate_app, name="gate")
 
 Json = Annotated[bool, typer.Option("--json", help="以 JSON 输出，供程序读取。Print JSON.")]
 Profile = Annotated[str, typer.Option(help="示例城市规模：small 或 city。Size of the sample city.")]
@@ -45,7 +47,7 @@ Seed = Annotated[int, typer.Option(help="随机种子，相同种子得到相同
 
 @app.command()
 def demo(
-    profile: Profile = "small", years: Years = "", seed: Seed = 20250901, dirt: Dirt = 0.002, json: Json = False
+    profile: Profile = "city", years: Years = "", seed: Seed = 20250901, dirt: Dirt = 0.0, json: Json = False
 ) -> int:
     """用示例城市走完全程：报送、收取、构建、检查、发布。The whole way on the sample city."""
     from orchestration.cli import demo as command
@@ -55,7 +57,7 @@ def demo(
 
 @app.command()
 def sample(  # noqa: PLR0917 - typer passes options by name
-    out: Annotated[Path, typer.Argument(help="写到哪个目录。Where to write.")],
+    out: Annotated[Path, typer.Option(help="写到哪个目录。Where to write.")],
     profile: Profile = "small",
     years: Years = "",
     seed: Seed = 20250901,
@@ -149,6 +151,27 @@ def diff(
 
 
 @app.command()
+def waive(  # noqa: PLR0917 - typer passes options by name
+    rule: Annotated[str, typer.Option(help="规则编号。The rule's id.")],
+    scope: Annotated[list[str], typer.Option(help="一行的键，如 'area_code=500101 period=2022'；可重复。Row keys.")],
+    max_rows: Annotated[int, typer.Option(help="最多豁免几行。Most rows it may cover.")],
+    reason: Annotated[str, typer.Option(help="理由。The reason.")],
+    evidence: Annotated[str, typer.Option(help="证据，如文号或附件。The evidence.")],
+    requested_by: Annotated[str, typer.Option(help="申请人。Who asks.")],
+    approved_by: Annotated[str, typer.Option(help="批准人，不得是申请人。Who approves; somebody else.")],
+    days: Annotated[int, typer.Option(help="有效天数，至多 366。Days it holds.")] = 30,
+    json: Json = False,
+) -> int:
+    """为某条规则的指定几行申请有期限的豁免。Waive named rows of one rule for a while."""
+    from orchestration.cli import waive as command
+
+    request = command.Request(
+        rule, tuple(scope), max_rows, reason, evidence, requested_by=requested_by, approved_by=approved_by, days=days
+    )
+    return command.waive(request, as_json=json)
+
+
+@app.command()
 def dev(port: Annotated[int, typer.Option(help="网页端口。Port of the web page.")] = 3000) -> int:
     """启动 Dagster 网页与守护进程（仅本机 127.0.0.1）。The Dagster UI and daemon."""
     from orchestration.cli import dev as command
@@ -165,3 +188,25 @@ def plan_verify(
     from orchestration.cli import plan as command
 
     return command.verify(text, as_json=json)
+
+
+@gate_app.command("rules")
+def gate_rules(
+    write: Annotated[bool, typer.Option("--write", help="写入 docs/rules.md。Write docs/rules.md.")] = False,
+    json: Json = False,
+) -> int:
+    """全部发布规则与看护情况。All publication rules and what they guard."""
+    from orchestration.cli import gate as command
+
+    return command.rules(write=write, as_json=json)
+
+
+@gate_app.command("self-test")
+def gate_self_test(
+    candidate: Annotated[str | None, typer.Argument(help="候选编号；不填用当前发布的候选。The candidate.")] = None,
+    json: Json = False,
+) -> int:
+    """在候选的副本上为每条严重规则植入一处缺陷，证明规则都能发现。Does every critical rule bite?"""
+    from orchestration.cli import gate as command
+
+    return command.self_test(candidate, as_json=json)

@@ -11,6 +11,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
 
+from rich.markup import escape
+
 from orchestration.cli.console import out, print_json, table
 from orchestration.cli.main import OK, REFUSED
 from sources import contract
@@ -74,7 +76,7 @@ def _content(file: Path, feed: str, outcome: Outcome) -> dict[str, object]:
 
 
 def _print(file: Path, outcome: Outcome) -> None:
-    out.print(f"自查结果：[bold]{STATUS_ZH[outcome.status]}[/]（{mask_personal(file.name)}）", soft_wrap=True)
+    out.print(f"自查结果：[bold]{STATUS_ZH[outcome.status]}[/]（{escape(mask_personal(file.name))}）", soft_wrap=True)
     out.print(f"区域 {outcome.area_code or '未能识别'}，年度 {outcome.period or '—'}")
     out.print(f"行数：收到 {outcome.rows_in}，可接收 {outcome.rows_accepted}，将隔离 {outcome.rows_quarantined}")
     if outcome.findings:

@@ -23,26 +23,33 @@ _SHOWN: Final = 15
 _METHOD_ZH: Final = {"computed": "由报送数据计算", "official": "采用官方公布数"}
 _STATUS_ZH: Final = {"final": "完整", "partial": "部分区域未报", "preliminary": "初步"}
 
+# DuckDB names a database after its file, hence marts.marts.
 _VALUE: Final = """
-    SELECT v.indicator_id, i.name_zh, i.unit_zh, i.decimals, i.formula_zh, i.numerator_zh, i.denominator_zh,
-           i.source_zh, v.area_code, v.area_level, v.period, v.ref_period, v.value, v.numerator,
-           v.denominator, v.unit, v.method, v.publish_status, v.reported_units, v.expected_units, v.as_of, v.note
+    SELECT i.*, v.* EXCLUDE (indicator_id)
     FROM marts.marts.fct_indicator_value AS v
     INNER JOIN marts.marts.dim_indicator AS i ON i.indicator_id = v.indicator_id
     WHERE v.indicator_id = ? AND v.area_code = ? AND (? IS NULL OR v.period = ?) AND v.value IS NOT NULL
     ORDER BY v.period DESC
     LIMIT 1
 """
-# Official figures come in one delivery for all years (period 0); the areas below a group or the city are its members.
+# Official figures come in one delivery for all years (period 0); the city is made from all areas, a group from its
+# districts, the municipal schools report under the city's code.
 _DELIVERIES: Final = """
     SELECT d.delivery_id, d.feed, d.area_code, d.period, d.part, d.file_name, d.sha256, d.status, d.rows_accepted,
            d.rows_quarantined
     FROM marts.audit.deliveries AS d
-    WHERE d.active AND d.delivery_id IN (SELECT delivery_id FROM marts.audit.lineage WHERE mart = 'fct_indicator_value')
-      AND d.period IN (0, ?) AND (d.feed = 'official_figures') = (? = 'official')
-      AND (? = 'official' OR ? = 'city' OR d.area_code IN (
-            SELECT area_code FROM marts.marts.dim_area WHERE area_level = 'district' AND (area_code = ? OR group_code = ?))
-            OR (? = 'municipal' AND d.area_code = '500000'))
+    WHERE d.active AND d.delivery_id IN (
+            SELECT delivery_id FROM marts.audit.lineage WHERE mart = 'fct_indicator_value'
+        )
+        AND d.period IN (0, $period)
+        AND (d.feed = 'official_figures') = ($method = 'official')
+        AND (
+            $method = 'official' OR $level = 'city' OR ($level = 'municipal' AND d.area_code = '500000')
+            OR d.area_code IN (
+                SELECT area_code FROM marts.marts.dim_area
+                WHERE area_level = 'district' AND $area IN (area_code, group_code)
+            )
+        )
     ORDER BY d.feed, d.area_code, d.part
 """
 
@@ -77,9 +84,14 @@ def find(release: Release, indicator: str, area: str, year: int | None) -> Expla
         if not values:
             raise UsageError(*_nothing(connection, indicator, code, year))
         value = values[0]
-        level, method = value["area_level"], value["method"]
-        parameters = [value["period"], method, method, level, code, code, level]
-        return Explanation(release.release_id, value, _dicts(connection, _DELIVERIES, parameters))
+        names = {"period": value["period"], "method": value["method"], "level": value["area_level"], "area": code}
+        return Explanation(release.release_id, value, _of_feeds(value, _dicts(connection, _DELIVERIES, names)))
+
+
+def _of_feeds(value: dict[str, Any], deliveries: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Only the feeds the indicator's definition names; all upstream ones where it names none that delivered."""
+    named = [item for item in deliveries if item["feed"] in str(value.get("feeds", "")).split("|")]
+    return named or deliveries
 
 
 def _area_code(connection: duckdb.DuckDBPyConnection, area: str) -> str:
@@ -115,7 +127,9 @@ def _nothing(connection: duckdb.DuckDBPyConnection, indicator: str, area: str, y
     return f"指标 {indicator} 在区域 {area}{when} 没有数值。", f"该区域有数值的年度：{years}。"
 
 
-def _dicts(connection: duckdb.DuckDBPyConnection, query: str, parameters: list[Any]) -> list[dict[str, Any]]:
+def _dicts(
+    connection: duckdb.DuckDBPyConnection, query: str, parameters: list[Any] | dict[str, Any]
+) -> list[dict[str, Any]]:
     cursor = connection.execute(query, parameters)
     names = [column[0] for column in cursor.description or ()]
     return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
@@ -124,7 +138,8 @@ def _dicts(connection: duckdb.DuckDBPyConnection, query: str, parameters: list[A
 def _print(found: Explanation) -> None:
     value = found.value
     decimals = value["decimals"] if value["decimals"] is not None else 2
-    out.print(f"[bold]{value['name_zh']}[/]（{value['indicator_id']}）区域 {value['area_code']}，{value['ref_period']}")
+    where = f"{value['name_zh']}（{value['indicator_id']}）区域 {value['area_code']}，{value['ref_period']}"
+    out.print(where, style="bold", markup=False)
     lines = {
         "数值": f"{figure(value['value'], decimals)} {value['unit']}",
         "公式": value["formula_zh"],

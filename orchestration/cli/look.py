@@ -15,7 +15,7 @@ from orchestration.cli.main import OK, REFUSED
 from warehouse.changes import compare
 from warehouse.errors import Refused
 from warehouse.ledger import Ledger
-from warehouse.manifest import Release, current, read_release, releases
+from warehouse.manifest import Release, current, read_release, release_folders, releases
 from warehouse.marts_file import MARTS_FILE
 from warehouse.paths import Home
 from warehouse.verify import verify as findings_of
@@ -55,7 +55,7 @@ def status(*, as_json: bool) -> int:
 
 
 def _print_status(content: Mapping[str, Any], feeds: list[dict[str, Any]]) -> None:
-    out.print(f"状态目录：{content['home']}", soft_wrap=True)
+    out.print(f"状态目录：{content['home']}", soft_wrap=True, markup=False)
     if content["release_id"]:
         out.print(f"当前发布：{content['release_id']}（{content['published_at']}）")
     else:
@@ -117,7 +117,9 @@ def verify(release_id: str | None, *, as_json: bool) -> int:
         for line in found:
             print_error(line)
     else:
-        out.print(f"[green]✓[/] 核对完毕，{'发布 ' + release_id if release_id else '全部发布'}、原件与台账完整。")
+        count = len(release_folders(home))
+        what = f"发布 {release_id}、" if release_id else f"{count} 次发布、" if count else "尚无发布；"
+        out.print(f"[green]✓[/] 核对完毕：{what}原件与台账完整。")
     return REFUSED if found else OK
 
 

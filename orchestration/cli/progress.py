@@ -56,12 +56,13 @@ class TerminalReporter(Reporter):
         if self._progress is not None:
             self._progress.update(self._tasks[station], completed=done, total=total)
 
-    def end(self, station: str, seconds: float, summary: str) -> None:
+    def end(self, station: str, seconds: float, summary: str, *, good: bool) -> None:
         """The bar goes, a line stays."""
         if self._progress is not None:
             self._progress.remove_task(self._tasks.pop(station))
         log.info("%s: %s (%.2f s)", station, summary, seconds)
-        self._console.print(f"[green]✓[/] {STATIONS[station]}：{escape(summary)} [dim]{seconds:.1f} 秒[/]")
+        mark = "[green]✓[/]" if good else "[bold red]✗[/]"
+        self._console.print(f"{mark} {STATIONS[station]}：{escape(summary)} [dim]{seconds:.1f} 秒[/]")
 
     def note(self, text: str) -> None:
         """One line."""

@@ -18,6 +18,7 @@ from orchestration.steps import open_workbench, refused_deliveries, report_path,
 from sources.intake import IntakeReport
 from sources.receipts import STATUS_ZH, receipt_path
 from warehouse.errors import EduplanError, Refused
+from warehouse.manifest import current
 from warehouse.masking import mask_personal
 from warehouse.paths import Home
 from warehouse.records import DeliveryRow
@@ -59,7 +60,7 @@ def run_once(home: Home, *, record: RunRecord, settle: float | None = None) -> N
             if record.intake is not None:
                 _print_deliveries(home, record.intake, err)
             if record.verdict is not None and record.candidate is not None:
-                err.print(f"质量报告：{report_path(record.candidate)}", soft_wrap=True)
+                err.print(f"质量报告：{report_path(record.candidate)}", soft_wrap=True, markup=False)
             raise
 
 
@@ -78,7 +79,8 @@ def intake(*, as_json: bool) -> int:
 def run_summary(home: Home, record: RunRecord) -> dict[str, Any]:
     """A run for machines."""
     inputs, release, verdict = record.inputs, record.release, record.verdict
-    shown = release or (inputs.repeats if inputs is not None else None)
+    # Whatever became of this run, readers see some release or none yet.
+    shown = release or current(home)
     return {
         "outcome": "unchanged" if record.unchanged else "released",
         "release_id": shown.release_id if shown else None,
@@ -108,7 +110,7 @@ def print_release(record: RunRecord) -> None:
         return
     out.print(f"[bold]发布[/] {release.release_id}（数据版本 {release.manifest['data_version']}）")
     for label, name in (("指标库", "marts.duckdb"), ("质量报告", "quality/index.html"), ("变化", "changes.json")):
-        out.print(f"  {label}：{release.path / name}", soft_wrap=True)
+        out.print(f"  {label}：{release.path / name}", soft_wrap=True, markup=False)
 
 
 def _intake_summary(home: Home, report: IntakeReport) -> dict[str, Any]:

@@ -98,13 +98,15 @@ class _Session:
     def __init__(self, settings: NatsSource, runner: asyncio.Runner) -> None:
         self._settings, self._runner = settings, runner
         self._client = Client()
+        self._hung_up = asyncio.Event()
         self._stream: JetStreamContext | None = None
         self._consumer: JetStreamContext.PullSubscription | None = None
 
     def connect(self) -> None:
         """Connect, log in and find or create the durable consumer. Raises Unreachable, Fault."""
-        options = _options(self._settings)
-        self._run(self._client.connect(list(self._settings.servers), **options))
+        servers = list(self._settings.servers)
+        options = _options(self._settings) | {"closed_cb": self._note_the_end}
+        self._run(self._client.connect(servers, **options), turns=2 * len(servers))
         self._stream = self._client.jetstream(timeout=self._settings.timeout_seconds)
         self._consumer = self._run(self._subscribed(self._stream))
 
@@ -121,7 +123,10 @@ class _Session:
         return f"{self._settings.name}/{escape(self._settings.stream)}@{birth}"
 
     def pull(self, most: int) -> list[_Message]:
-        """Up to `most` waiting messages; none when `wait_seconds` pass without one. Raises Unreachable, Fault."""
+        """Up to `most` waiting messages; none when there are none, or all were delivered and await acknowledgement.
+
+        Raises Unreachable, Fault.
+        """
         if self._consumer is None:
             raise RuntimeError("not connected")
         return [_message(handle) for handle in self._run(self._pulled(self._consumer, most))]
@@ -136,9 +141,13 @@ class _Session:
         await asyncio.gather(*(handle.ack_sync(timeout=self._settings.timeout_seconds) for handle in handles))
 
     async def _pulled(self, consumer: JetStreamContext.PullSubscription, most: int) -> list[Msg]:
+        state = await consumer.consumer_info()
+        if not state.num_pending and not state.num_ack_pending:
+            return []
         try:
             return await consumer.fetch(most, timeout=self._settings.wait_seconds)
-        except nats.errors.TimeoutError:
+        except TimeoutError:
+            # The client's own kind or asyncio's, as it happens: what remains was delivered and comes again later.
             return []
 
     async def _subscribed(self, stream: JetStreamContext) -> JetStreamContext.PullSubscription:
@@ -161,12 +170,32 @@ class _Session:
             )
         return consumer
 
-    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+    def _run(self, work: Coroutine[Any, Any, T], *, turns: int = 1) -> T:
+        limit = turns * math.ceil(self._settings.timeout_seconds) + self._settings.wait_seconds
         try:
-            return self._runner.run(_in_time(work, self._settings.timeout_seconds + self._settings.wait_seconds))
+            return self._runner.run(self._answered(work, limit))
         except (nats.errors.Error, OSError) as error:
             # The library's text may name account and address: only the kind of error is told, and nothing is chained.
             raise _translated(self._settings, error) from None
+
+    async def _answered(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
+        """The result of `work`, or an error as soon as the connection ends: the client itself would wait on."""
+        answer = asyncio.ensure_future(work)
+        end = asyncio.ensure_future(self._hung_up.wait())
+        try:
+            await asyncio.wait({answer, end}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done() and end.done():
+                raise nats.errors.ConnectionClosedError
+            if not answer.done():
+                raise TimeoutError
+            return answer.result()
+        finally:
+            answer.cancel()
+            end.cancel()
+
+    async def _note_the_end(self) -> None:
+        if self._stream is not None:
+            self._hung_up.set()
 
 
 @contextmanager
@@ -180,11 +209,6 @@ def _opened(settings: NatsSource) -> Iterator[_Session]:
             session.close()
 
 
-async def _in_time(work: Coroutine[Any, Any, T], seconds: float) -> T:
-    async with asyncio.timeout(seconds):
-        return await work
-
-
 async def _quiet(error: Exception) -> None:
     """What the client notices by itself; the call that needs the connection raises."""
     logger.info("NATS connection: %s", type(error).__name__)
@@ -195,6 +219,9 @@ def _options(settings: NatsSource) -> dict[str, Any]:
         "name": "eduplan",
         "allow_reconnect": False,
         "connect_timeout": math.ceil(settings.timeout_seconds),
+        # Each server is tried twice and without a pause; the next run is soon enough for a third time.
+        "max_reconnect_attempts": 1,
+        "reconnect_time_wait": 0,
         "error_cb": _quiet,
     }
     if settings.password is not None:

@@ -135,7 +135,7 @@ class NatsSource(_Source):
     token: SecretRef | None = None
     ca_file: LocalPath | None = None
     batch: Annotated[int, Field(ge=1, le=1000)] = 500
-    wait_seconds: Seconds = 1.0
+    wait_seconds: Seconds = 2.0
     ack_wait_seconds: Seconds = 60.0
 
     @model_validator(mode="after")
@@ -187,6 +187,10 @@ def load(path: Path, *, feeds: Collection[str] | None = None) -> tuple[SourceSet
         raise UsageError(f"来源配置文件读不出：{path}", f"请检查环境变量 {VARIABLE}，文件须为 UTF-8。") from None
     found = _validated(path, _parsed(path, text)).sources
     known = contract.feeds() if feeds is None else feeds
+    taken = sorted({source.name for source in found} & set(known))
+    if taken:
+        # The inbox's own folders are named so in the ledger.
+        raise UsageError(f"来源配置中的 name 不可与 feed 同名：{'、'.join(taken)}。", "请另取名称。")
     strange = sorted({source.feed for source in found} - set(known))
     if strange:
         raise UsageError(f"来源配置中的 feed 不存在：{'、'.join(strange)}。", f"现有：{'、'.join(known)}。")

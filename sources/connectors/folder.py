@@ -63,6 +63,17 @@ def strays(inbox: Path, feeds: Collection[str]) -> list[str]:
     return sorted(readable_name(name) for name in names if name not in feeds)
 
 
+def special_files(inbox: Path, feeds: Collection[str]) -> list[str]:
+    """Links, pipes and devices in the feeds' folders: they are never opened, and whoever put them there is told."""
+    return sorted(
+        readable_name((path / name).relative_to(inbox).as_posix())
+        for feed in sorted(feeds)
+        for path, folders, names in ((Path(found[0]), found[1], found[2]) for found in os.walk(inbox / feed))
+        for name in (*names, *folders)
+        if not _is_temporary(name) and stat.S_IFMT((path / name).lstat().st_mode) not in {stat.S_IFREG, stat.S_IFDIR}
+    )
+
+
 def readable_name(name: str) -> str:
     """A file name as text that any database and terminal can hold; names in GB18030 are decoded, others escaped."""
     raw = os.fsencode(name)

@@ -24,15 +24,23 @@ def is_temporary(name: str) -> bool:
 def escape(name: bytes | str, *, keep: str = "/") -> str:
     """A readable spelling that `unescape` reverses: printable text stays, everything else becomes %XX.
 
-    `keep` holds the separators that stay as they are.
+    `keep` holds the separators that stay as they are. Of bytes that are not UTF-8 throughout only ASCII stays: parts of
+    a name in another encoding may look like UTF-8 by chance.
     """
-    text = name.decode("utf-8", "surrogateescape") if isinstance(name, bytes) else name
+    text = name if isinstance(name, str) else _text(name)
     return "".join(mark if _is_plain(mark, keep) else _percent(mark) for mark in text)
 
 
 def unescape(name: str) -> bytes:
     """The bytes that `escape` was given (UTF-8 when it was given text)."""
     return unquote_to_bytes(name)
+
+
+def _text(name: bytes) -> str:
+    try:
+        return name.decode("utf-8")
+    except UnicodeDecodeError:
+        return name.decode("ascii", "surrogateescape")
 
 
 def _is_plain(mark: str, keep: str) -> bool:

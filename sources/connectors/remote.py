@@ -8,13 +8,14 @@ Every arrival's `source` begins with the configured name, so it leads back to it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from importlib import import_module
 from itertools import groupby
-from typing import Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from sources.connectors import bus, folder, rest, s3, sftp, sql
+from sources.connectors import folder, sql
 from sources.connectors.arrival import Arrival
 from sources.connectors.config import FolderSource, NatsSource, SourceSettings, SqlSource
 from sources.connectors.credentials import read_secret
@@ -23,33 +24,28 @@ from warehouse.archive import Snapshot, store_file
 from warehouse.errors import EduplanError, Fault
 from warehouse.paths import Home
 
-Seen = Callable[[str], Collection[tuple[str, str]]]
+if TYPE_CHECKING:
+    from sources.connectors.bus import Commit
 
-# Kind -> the connector's name in the ledger.
-_CONNECTORS: Final = {
-    "folder": folder.CONNECTOR,
-    "sftp": sftp.CONNECTOR,
-    "s3": s3.CONNECTOR,
-    "rest": rest.CONNECTOR,
-    "sql": sql.CONNECTOR,
-    "nats": bus.CONNECTOR,
-}
-_LISTERS: Final[Mapping[str, Callable[[Any, Collection[tuple[str, str]]], list[Arrival]]]] = {
-    "sftp": sftp.list_arrivals,
-    "s3": s3.list_arrivals,
-    "rest": rest.list_arrivals,
-}
+# connector -> (source, version) of what has its outcome. A connector's name in the ledger is the kind of its sources.
+Seen = Callable[[str], Collection[tuple[str, str]]]
 
 
 class _Session(Protocol):
     def fetch(self, home: Home, arrival: Arrival) -> Snapshot: ...
 
 
-_OPENERS: Final[Mapping[str, Callable[[Any], AbstractContextManager[_Session]]]] = {
-    "sftp": sftp.opened,
-    "s3": s3.opened,
-    "rest": rest.opened,
-}
+class _Connector(Protocol):
+    """What the modules for SFTP, S3 and REST have in common."""
+
+    def list_arrivals(self, settings: Any, seen: Collection[tuple[str, str]]) -> list[Arrival]: ...
+
+    def opened(self, settings: Any) -> AbstractContextManager[_Session]: ...
+
+
+def _connector(kind: str) -> _Connector:
+    """The module of this kind. Their client libraries take a second to load: only those that are configured do."""
+    return cast("_Connector", import_module(f"sources.connectors.{kind}"))
 
 
 @dataclass(frozen=True)
@@ -78,11 +74,10 @@ def list_arrivals(sources: Sequence[SourceSettings], seen: Seen) -> list[Arrival
     for settings in sources:
         if isinstance(settings, NatsSource):
             continue
-        connector = _CONNECTORS[settings.kind]
         try:
-            found += _listed(settings, seen(connector))
+            found += _listed(settings, seen(settings.kind))
         except EduplanError as error:
-            found.append(Arrival(connector, settings.name, "", settings.feed, problem=str(error)))
+            found.append(Arrival(settings.kind, settings.name, "", settings.feed, problem=str(error)))
     return found
 
 
@@ -106,7 +101,7 @@ def fetch(home: Home, sources: Sequence[SourceSettings], arrivals: Sequence[Arri
 
 
 def drain(
-    home: Home, sources: Sequence[SourceSettings], commit: bus.Commit, limit: int, *, seen: Seen
+    home: Home, sources: Sequence[SourceSettings], commit: Commit, limit: int, *, seen: Seen
 ) -> tuple[int, list[EduplanError]]:
     """Take in what waits in every configured message stream: how many messages were new, and which streams failed.
 
@@ -114,12 +109,14 @@ def drain(
     excepted: those are returned.
     """
     new, failed = 0, []
-    for settings in sources:
-        if isinstance(settings, NatsSource):
-            try:
-                new += bus.drain(home, settings, commit, limit, seen=seen(bus.CONNECTOR))
-            except EduplanError as error:
-                failed.append(error)
+    streams = [settings for settings in sources if isinstance(settings, NatsSource)]
+    for settings in streams:
+        from sources.connectors.bus import drain as drain_stream
+
+        try:
+            new += drain_stream(home, settings, commit, limit, seen=seen(settings.kind))
+        except EduplanError as error:
+            failed.append(error)
     return new, failed
 
 
@@ -128,7 +125,7 @@ def _listed(settings: SourceSettings, seen: Collection[tuple[str, str]]) -> list
         return _in_folder(settings, seen)
     if isinstance(settings, SqlSource):
         return _in_database(settings, seen)
-    return _LISTERS[settings.kind](settings, seen)
+    return _connector(settings.kind).list_arrivals(settings, seen)
 
 
 def _in_folder(settings: FolderSource, seen: Collection[tuple[str, str]]) -> list[Arrival]:
@@ -176,7 +173,7 @@ def _from_database(home: Home, settings: SqlSource, arrivals: list[Arrival]) -> 
 def _from_service(home: Home, settings: SourceSettings, arrivals: list[Arrival]) -> Iterator[Fetched | Failed]:
     waiting = iter(arrivals)
     try:
-        with _OPENERS[settings.kind](settings) as session:
+        with _connector(settings.kind).opened(settings) as session:
             for arrival in waiting:
                 try:
                     yield Fetched(arrival, session.fetch(home, arrival))

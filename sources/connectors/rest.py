@@ -30,7 +30,7 @@ from sources.connectors.names import escape, unescape
 from sources.connectors.polite import PoliteClient, Schedule
 from warehouse.archive import Snapshot, store_stream
 from warehouse.errors import Fault, UsageError
-from warehouse.files import canonical_json
+from warehouse.files import canonical_json, sha256_bytes
 from warehouse.paths import Home
 
 CONNECTOR: Final = "rest"
@@ -63,26 +63,42 @@ class _Entry(BaseModel):
 
 
 @dataclass(frozen=True)
-class _Mark:
-    """What an arrival's version says: state and stamp of its page set, and the batch it was announced in.
+class _Batch:
+    """What one look announced together: first and last stamp, number of page sets, and a digest of which they were.
 
-    The batch (first and last stamp, number of arrivals) is what the cursor is computed from, see `_cursor`.
+    The cursor is computed from it, see `_cursor`.
     """
 
-    etag: str
-    updated: datetime
     first: datetime
     last: datetime
     count: int
+    digest: str
+
+    @classmethod
+    def of(cls, settings: RestSource, fresh: Collection[tuple[_Entry, str]]) -> _Batch:
+        """The batch of these page sets with their states; not empty."""
+        stamps = [entry.updated_at for entry, _ in fresh]
+        members = sorted((entry.source(settings), etag) for entry, etag in fresh)
+        return cls(min(stamps), max(stamps), len(fresh), sha256_bytes(canonical_json(members))[:16])
+
+
+@dataclass(frozen=True)
+class _Mark:
+    """What an arrival's version says: state and stamp of its page set, and the batch it was announced in."""
+
+    etag: str
+    updated: datetime
+    batch: _Batch
 
     def text(self) -> str:
         """As it stands in the ledger."""
         fields = {
             "etag": self.etag,
             "updated": self.updated.isoformat(),
-            "first": self.first.isoformat(),
-            "last": self.last.isoformat(),
-            "of": self.count,
+            "first": self.batch.first.isoformat(),
+            "last": self.batch.last.isoformat(),
+            "of": self.batch.count,
+            "batch": self.batch.digest,
         }
         return urlencode(fields)
 
@@ -91,7 +107,7 @@ class _Mark:
         """The reverse of `text`."""
         fields = {name: values[0] for name, values in parse_qs(text).items()}
         updated, first, last = (datetime.fromisoformat(fields[name]) for name in ("updated", "first", "last"))
-        return cls(fields["etag"], updated, first, last, int(fields["of"]))
+        return cls(fields["etag"], updated, _Batch(first, last, int(fields["of"]), fields["batch"]))
 
 
 def list_arrivals(settings: RestSource, seen: Collection[tuple[str, str]]) -> list[Arrival]:
@@ -105,11 +121,10 @@ def list_arrivals(settings: RestSource, seen: Collection[tuple[str, str]]) -> li
         entries = session.catalogue(_cursor(settings, marks))
         states = [(entry, session.new_state(entry, marks.get(entry.source(settings), ()))) for entry in entries]
     fresh = [(entry, etag) for entry, etag in states if etag]
-    stamps = [entry.updated_at for entry, _ in fresh]
-    return [
-        _arrival(settings, entry, _Mark(etag, entry.updated_at, min(stamps), max(stamps), len(fresh)))
-        for entry, etag in fresh
-    ]
+    if not fresh:
+        return []
+    batch = _Batch.of(settings, fresh)
+    return [_arrival(settings, entry, _Mark(etag, entry.updated_at, batch)) for entry, etag in fresh]
 
 
 def fetch(home: Home, settings: RestSource, arrival: Arrival) -> Snapshot:
@@ -135,8 +150,8 @@ def _cursor(settings: RestSource, marks: Mapping[str, Collection[_Mark]]) -> dat
     A batch of which every arrival was taken in is complete up to its last stamp, any other only up to its first: what
     could not be fetched is thereby asked for again, although later sets were taken in.
     """
-    batches = Counter((mark.first, mark.last, mark.count) for group in marks.values() for mark in group)
-    safe = [last if taken >= count else first for (first, last, count), taken in batches.items()]
+    taken = Counter(mark.batch for group in marks.values() for mark in group)
+    safe = [batch.last if count >= batch.count else batch.first for batch, count in taken.items()]
     return max(safe) - timedelta(hours=settings.overlap_hours) if safe else None
 
 

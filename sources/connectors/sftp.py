@@ -7,6 +7,7 @@ What belongs here: looking and copying over SSH. What does not: opening files. T
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import Awaitable, Collection, Iterator
 from contextlib import contextmanager
@@ -28,6 +29,8 @@ from warehouse.paths import Home
 
 CONNECTOR: Final = "sftp"
 _CHUNK: Final = 1 << 20
+
+logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -122,16 +125,26 @@ class Session:
         try:
             return store_stream(home, self._chunks(handle, path, arrival))
         finally:
+            self._let_go(handle)
+
+    def _let_go(self, handle: SFTPClientFile) -> None:
+        try:
             self._run(handle.close())
+        except Fault as error:
+            # Costs nothing: what was read has been compared, and the server forgets handles with the connection.
+            logger.info("SFTP handle not closed: %s", error.message_zh)
 
     def _chunks(self, handle: SFTPClientFile, path: bytes, arrival: Arrival) -> Iterator[bytes]:
-        size = 0
+        missing = _size(arrival)
         while chunk := self._run(handle.read(_CHUNK)):
             data = bytes(chunk) if not isinstance(chunk, str) else chunk.encode()
-            size += len(data)
+            missing -= len(data)
+            if missing < 0:
+                # Noticed now and not at its end: a file may grow as fast as it is read.
+                raise _changed(arrival)
             yield data
         self._expect(path, arrival)
-        if not arrival.version.startswith(f"{size}:"):
+        if missing:
             raise _changed(arrival)
 
     def _expect(self, path: bytes, arrival: Arrival) -> None:
@@ -205,7 +218,8 @@ def _way_in(settings: SftpSource) -> dict[str, Any]:
         key = asyncssh.read_private_key(str(settings.key), phrase)
     except (OSError, asyncssh.KeyImportError, asyncssh.KeyEncryptionError):
         raise UsageError(
-            f"SFTP 来源“{settings.name}”的私钥读不出：{settings.key}", "请检查文件、权限与口令（key_passphrase）。"
+            f"SFTP 来源“{settings.name}”的私钥读不出：{settings.key}",
+            "请检查文件、权限与口令（key_passphrase）；加密的私钥须为 PKCS#8 格式。",
         ) from None
     return {"client_keys": [key], "password": None}
 
@@ -235,6 +249,10 @@ def _changed(arrival: Arrival) -> Fault:
 
 def _version(attrs: SFTPAttrs) -> str:
     return f"{attrs.size}:{int(attrs.mtime or 0)}"
+
+
+def _size(arrival: Arrival) -> int:
+    return int(arrival.version.partition(":")[0])
 
 
 def _join(folder: bytes, name: bytes) -> bytes:

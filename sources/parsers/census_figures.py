@@ -28,6 +28,7 @@ _WHOLE_UNITS: Final = {"人", "个"}
 _TOLERANCE: Final = 1e-6
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 
 def counts_whole(unit: str) -> bool:
@@ -184,31 +185,46 @@ class Constants:
     delivery_id: str
 
 
-def list_table(figures: Figures, keep: Bools, constants: Constants) -> pa.Table:
-    """The record table of the kept rows' figures; cells without a number give no row."""
-    rows, columns = np.nonzero(keep[:, None] & np.isfinite(figures.values))
-    count = len(rows)
-    row_numbers = np.asarray(figures.row_numbers, dtype=np.int32)[rows]
-    by_column = figures.columns
-    letters = arrow.spread([column.letter for column in by_column], columns)
-    row_array = pa.array(row_numbers, pa.int32())
-    cells = arrow.joined([letters, row_array.cast(pa.string())], "")
+def list_table(sheets: Sequence[tuple[Figures, Bools]], constants: Constants) -> pa.Table:
+    """The record table of all sheets' kept rows; cells without a number give no row.
+
+    Sheets are laid end to end first, so that each record column is made in one step for the whole delivery.
+    """
+    if not sheets:
+        return RECORD_SCHEMAS[FIGURE_TABLE].empty_table()
+    places = [np.nonzero(keep[:, None] & np.isfinite(figures.values)) for figures, keep in sheets]
+    values = np.concatenate([figures.values[at] for (figures, _), at in zip(sheets, places, strict=True)])
+    rows = _laid_out([at[0] for at in places], [len(figures.row_numbers) for figures, _ in sheets])
+    columns = _laid_out([at[1] for at in places], [len(figures.columns) for figures, _ in sheets])
+    pages = np.repeat(np.arange(len(sheets)), [len(at[0]) for at in places])
+    numbers = np.concatenate([np.asarray(figures.row_numbers, dtype=np.int32) for figures, _ in sheets])[rows]
+    codes = [code for figures, _ in sheets for code in figures.codes]
+    heads = [column for figures, _ in sheets for column in figures.columns]
+    row_array = pa.array(numbers, pa.int32())
+    letters = arrow.spread([head.letter for head in heads], columns)
     return _table(
         constants,
-        count,
+        len(values),
         {
-            "school_code": arrow.spread(figures.codes, rows),
-            "form": arrow.spread([column.form for column in by_column], columns),
-            "line_no": pa.array(np.array([column.line for column in by_column], dtype=np.int32)[columns]),
-            "column_no": pa.array(np.array([column.column for column in by_column], dtype=np.int32)[columns]),
-            "measure": arrow.spread([column.measure for column in by_column], columns),
-            "value": decimals(figures.values[rows, columns]),
-            "source_cell": cells,
-            "member": arrow.repeat(figures.member, pa.string(), count),
-            "sheet": arrow.repeat(figures.sheet, pa.string(), count),
+            "school_code": arrow.spread(codes, rows),
+            "form": arrow.spread([head.form for head in heads], columns),
+            "line_no": pa.array(np.array([head.line for head in heads], dtype=np.int32)[columns]),
+            "column_no": pa.array(np.array([head.column for head in heads], dtype=np.int32)[columns]),
+            "measure": arrow.spread([head.measure for head in heads], columns),
+            "value": decimals(values),
+            "source_cell": arrow.joined([letters, row_array.cast(pa.string())], ""),
+            "member": arrow.spread([figures.member for figures, _ in sheets], pages),
+            "sheet": arrow.spread([figures.sheet for figures, _ in sheets], pages),
             "row_no": row_array,
         },
     )
+
+
+def _laid_out(indices: Sequence[Ints], sizes: Sequence[int]) -> Ints:
+    """Indices within each part as indices into all parts laid end to end."""
+    starts = np.cumsum([0, *sizes[:-1]])
+    result: Ints = np.concatenate([at + start for at, start in zip(indices, starts.tolist(), strict=True)])
+    return result
 
 
 def decimals(values: Floats) -> Array:

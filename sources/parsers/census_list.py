@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
 
 from sources.catalogue import Catalogue, Form, SheetLayout
 from sources.codelists import CITY, areas
@@ -55,7 +54,6 @@ from sources.parsers.census_units import unit_factor
 from sources.parsers.grid import Grid, UnreadableError, Workbook
 from sources.parsers.numbers import cell_float, code_text
 from sources.parsers.result import Identity, ParseResult, Reporter, finish, refusal
-from warehouse.records import RECORD_SCHEMAS
 
 _TITLE_ROWS: Final = 10
 # Free text of an address is not needed: the codes beside it are.
@@ -91,7 +89,7 @@ class _State:
     delivery_id: str
     rows_in: int = 0
     rows_accepted: int = 0
-    tables: list[pa.Table] = field(default_factory=list)
+    figures: list[tuple[Figures, Bools]] = field(default_factory=list)
 
 
 def looks_like_list(book: Workbook) -> bool:
@@ -134,7 +132,7 @@ def parse_list(book: Workbook, reporter: Reporter, *, delivery_id: str, out_dir:
         SCHOOL_TABLE: school_table(
             schools, year=identity.period, area_code=identity.area_code, delivery_id=delivery_id
         ),
-        FIGURE_TABLE: pa.concat_tables(state.tables or [RECORD_SCHEMAS[FIGURE_TABLE].empty_table()]),
+        FIGURE_TABLE: list_table(state.figures, Constants(identity.period, identity.area_code, delivery_id)),
     }
     return finish(
         reporter,
@@ -345,8 +343,7 @@ def _read_figures(sheet: ListSheet, layout: SheetLayout, accepted: set[str], ide
     bad |= _without_school(sheet, figures.codes, accepted, state)
     keep = ~bad
     state.rows_accepted += int(keep.sum())
-    constants = Constants(identity.period, identity.area_code, state.delivery_id)
-    state.tables.append(list_table(figures, keep, constants))
+    state.figures.append((figures, keep))
 
 
 def _figures(sheet: ListSheet, layout: SheetLayout, state: _State) -> Figures | None:

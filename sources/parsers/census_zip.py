@@ -27,6 +27,7 @@ from sources.parsers.census_profile import (
 )
 from sources.parsers.census_workbook import SchoolBook, figure_rows, read_school
 from sources.parsers.grid import UnreadableError, Workbook, kind
+from sources.parsers.package import BROKEN_ZIP
 from sources.parsers.result import Identity, ParseResult, Reporter, finish, refusal
 
 MAX_MEMBERS: Final = 5_000
@@ -64,8 +65,8 @@ def parse_zip(path: Path, reporter: Reporter, *, delivery_id: str, out_dir: Path
         with zipfile.ZipFile(path) as archive:
             for name, data in _members(archive, reporter):
                 _read_member(name, data, together, reporter)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError) as error:
-        # RuntimeError: a member is encrypted; NotImplementedError: an unknown compression.
+    except (*BROKEN_ZIP, RuntimeError) as error:
+        # RuntimeError: a member is encrypted.
         reporter.add("census.unreadable", detail=f"压缩包损坏、加密或格式不受支持（{type(error).__name__}）")
     except UnsafeArchiveError as error:
         reporter.add("census.unsafe_archive", detail=error)

@@ -25,10 +25,9 @@ from sources.parsers.census_profile import SCHOOL_CODE
 from sources.parsers.delimited import Columns, open_csv, report_ragged, without_blank_rows
 from sources.parsers.grid import UnreadableError
 from sources.parsers.numbers import NotANumberError, code_text, decimal
-from sources.parsers.result import Identity, ParseResult, Reporter, finish, refusal
+from sources.parsers.result import Identity, ParseResult, Reporter, finish, record_table, refusal
 from sources.parsers.vectors import Labels, labels, report_repeated, report_rows, year_of
 from warehouse.clock import SHANGHAI
-from warehouse.records import RECORD_SCHEMAS
 
 TABLE: Final = "education_finance__line"
 _YUAN: Final = pa.decimal128(18, 2)
@@ -147,8 +146,6 @@ def _records(lines: _Lines, identity: Identity, delivery_id: str) -> pa.Table:
     report_repeated(
         lines.reporter, "finance.duplicate_key", [units, forms, numbers], lines.bad, lines.columns.row_numbers
     )
-    kept = pa.array(~lines.bad)
-    count = int((~lines.bad).sum())
     stamps = pa.array([timestamp(text) for text in values["updated_at"].values], pa.timestamp("us"))
     by_row: dict[str, Array] = {
         "unit_code": units,
@@ -162,16 +159,14 @@ def _records(lines: _Lines, identity: Identity, delivery_id: str) -> pa.Table:
         "row_no": pa.array(lines.columns.row_numbers, pa.int32()),
         **amounts,
     }
-    columns: dict[str, Array] = {
-        "fiscal_year": arrow.repeat(identity.period, pa.int32(), count),
-        "area_code": arrow.repeat(identity.area_code, pa.string(), count),
-        "delivery_id": arrow.repeat(delivery_id, pa.string(), count),
-        "member": arrow.repeat("", pa.string(), count),
-        "sheet": arrow.repeat("", pa.string(), count),
+    constant = {
+        "fiscal_year": identity.period,
+        "area_code": identity.area_code,
+        "delivery_id": delivery_id,
+        "member": "",
+        "sheet": "",
     }
-    columns |= {name: array.filter(kept) for name, array in by_row.items()}
-    schema = RECORD_SCHEMAS[TABLE]
-    return pa.table([columns[name] for name in schema.names], schema=schema)
+    return record_table(TABLE, by_row, constant, keep=~lines.bad)
 
 
 def _check(lines: _Lines) -> None:

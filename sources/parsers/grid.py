@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import io
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -18,30 +18,26 @@ from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, Pass
 
 from sources.labels import plain
 from sources.parsers.numbers import code_text
+from sources.parsers.package import BROKEN_ZIP, MAX_COLUMNS, OLE_MAGIC, ZIP_MAGIC, UnreadableError, guard_whole, inspect
 
-_ZIP_MAGIC: Final = b"PK\x03\x04"
-_OLE_MAGIC: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+__all__ = ["Cell", "Grid", "IndexRow", "UnreadableError", "Workbook", "column_letter", "is_workbook", "kind"]
+
 # Header, title and index rows stand near the top, whatever was inserted above them.
 TOP_ROWS: Final = 30
-MAX_COLUMNS: Final = 2_000
 MAX_CELLS: Final = 20_000_000
-MAX_PARTS: Final = 5_000
-MAX_UNPACKED: Final = 1 << 30
+# What stands in a cell whose formula no program has calculated: text, so that no figure passes for blank.
+NOT_CALCULATED: Final = "（公式没有计算结果）"
 
 Cell = Any
-
-
-class UnreadableError(ValueError):
-    """The bytes cannot be read as what they claim to be; the text says why in Chinese."""
 
 
 def kind(head: bytes) -> str:
     """What the first bytes say: 'zip' (also .xlsx), 'ole' (old .xls, or an encrypted workbook), 'text' or 'empty'."""
     if not head:
         return "empty"
-    if head.startswith(_ZIP_MAGIC):
+    if head.startswith(ZIP_MAGIC):
         return "zip"
-    return "ole" if head.startswith(_OLE_MAGIC) else "text"
+    return "ole" if head.startswith(OLE_MAGIC) else "text"
 
 
 @lru_cache(maxsize=4096)
@@ -164,7 +160,7 @@ class Workbook:
         self._grids: dict[str, Grid] = {}
         handle = io.BytesIO(source if isinstance(source, bytes) else source.read_bytes())
         try:
-            _guard_package(handle)
+            self._uncalculated = inspect(handle)
             self._book = CalamineWorkbook.from_filelike(handle)
         except PasswordError as error:
             raise UnreadableError("文件有密码保护") from error
@@ -190,34 +186,35 @@ class Workbook:
             merged = tuple(sheet.merged_cell_ranges or ())
         except CalamineError as error:
             raise UnreadableError(f"工作表“{name}”已损坏") from error
-        return Grid(name, rows, merged)
+        return Grid(name, _with_marks(rows, self._uncalculated.get(name, ())), merged)
+
+
+def _with_marks(rows: list[list[Cell]], places: Iterable[tuple[int, int]]) -> list[list[Cell]]:
+    """The rows with a text in every cell whose formula has no result; without it such cells would pass for blank."""
+    marks = sorted(places)
+    if not marks:
+        return rows
+    width = max(len(rows[0]) if rows else 0, 1 + max(column for _, column in marks))
+    height = max(len(rows), 1 + marks[-1][0])
+    wide = [[*row, *([""] * (width - len(row)))] for row in rows]
+    wide += [[""] * width for _ in range(height - len(rows))]
+    for row, column in marks:
+        wide[row][column] = NOT_CALCULATED
+    return wide
 
 
 def _guard_size(sheet: CalamineSheet) -> None:
-    if sheet.total_width > MAX_COLUMNS or sheet.total_width * sheet.total_height > MAX_CELLS:
-        raise UnreadableError(f"工作表“{sheet.name}”过大（{sheet.total_height}行×{sheet.total_width}列）")
-
-
-def _guard_package(handle: Any) -> None:
-    """An .xlsx is a zip: its directory must be sane before anything is unpacked. Old .xls files pass."""
-    head = handle.read(8)
-    handle.seek(0)
-    if not head.startswith(_ZIP_MAGIC):
-        return
-    try:
-        with zipfile.ZipFile(handle) as package:
-            parts = package.infolist()
-    except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise UnreadableError("文件已损坏或不完整") from error
-    if len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > MAX_UNPACKED:
-        raise UnreadableError("工作簿内部异常庞大")
-    handle.seek(0)
+    """Rows are laid out from A1, so that what counts is where the last cell stands."""
+    height, width = (place + 1 for place in sheet.end) if sheet.end else (0, 0)
+    if width > MAX_COLUMNS or width * height > MAX_CELLS:
+        raise UnreadableError(f"工作表“{sheet.name}”过大（{height}行×{width}列）")
 
 
 def is_workbook(source: Path) -> bool:
     """True when a zip is an Office package and not an archive of files. Raises UnreadableError."""
     try:
         with zipfile.ZipFile(source) as package:
+            guard_whole(package)
             return "[Content_Types].xml" in package.namelist()
-    except (zipfile.BadZipFile, NotImplementedError) as error:
+    except BROKEN_ZIP as error:
         raise UnreadableError("压缩包已损坏或不完整") from error

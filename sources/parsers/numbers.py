@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from typing import Final
@@ -37,6 +38,9 @@ def decimal(text: str, *, percent: bool = False) -> Decimal | None:
     bare = plain(text)
     if bare.lower() in _NONE:
         return None
+    if not text.isascii() and any(unicodedata.category(character) == "No" for character in text):
+        # Superscripts, circled and vulgar fractions: NFKC would read 10⁵ as 105.
+        raise NotANumberError(text[:40])
     if not bare.isascii() or not _NUMBER.fullmatch(bare) or (bare.endswith("%") and not percent):
         raise NotANumberError(text[:40])
     try:

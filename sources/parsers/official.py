@@ -15,17 +15,18 @@ import pyarrow as pa
 
 from sources.codelists import CITY, areas, code_list
 from sources.contract import SourceColumn, load
+from sources.labels import plain
 from sources.parsers import arrow
 from sources.parsers.arrow import Array, Bools
 from sources.parsers.delimited import Columns, open_csv, report_ragged, without_blank_rows
 from sources.parsers.grid import UnreadableError
 from sources.parsers.numbers import NotANumberError, decimal
-from sources.parsers.result import Identity, ParseResult, Reporter, finish, refusal
+from sources.parsers.result import Identity, ParseResult, Reporter, finish, record_table, refusal
 from sources.parsers.vectors import Labels, labels, report_repeated, report_rows, year_of
-from warehouse.records import RECORD_SCHEMAS
 
 TABLE: Final = "official_figures__figure"
 NATION: Final = "000000"
+_PERCENT: Final = "%"
 _PLACES: Final = Decimal("0.0001")
 _KEY: Final = ("indicator_zh", "level_zh", "area_code", "ref_period", "source")
 
@@ -112,16 +113,8 @@ def _records(figures: _Figures, delivery_id: str) -> pa.Table:
     }
     for name in ("indicator_zh", "level_zh", "area_code", "ref_period", "source", "confidence", "note"):
         by_row[name] = figures.text(name)
-    kept = pa.array(~figures.bad)
-    count = int((~figures.bad).sum())
-    columns: dict[str, Array] = {
-        "delivery_id": arrow.repeat(delivery_id, pa.string(), count),
-        "member": arrow.repeat("", pa.string(), count),
-        "sheet": arrow.repeat("", pa.string(), count),
-    }
-    columns |= {name: array.filter(kept) for name, array in by_row.items()}
-    schema = RECORD_SCHEMAS[TABLE]
-    return pa.table([columns[name] for name in schema.names], schema=schema)
+    constant = {"delivery_id": delivery_id, "member": "", "sheet": ""}
+    return record_table(TABLE, by_row, constant, keep=~figures.bad)
 
 
 def _check(figures: _Figures) -> None:
@@ -134,6 +127,8 @@ def _check(figures: _Figures) -> None:
     figures.mark("official.not_finite", not_finite, "value")
     unknown_unit = values["unit_zh"].where(lambda text: bool(text) and units.find(text) is None)
     figures.mark("official.unknown_unit", unknown_unit, "unit_zh")
+    percent = values["unit_zh"].where(lambda text: units.find(text) == _PERCENT)
+    figures.mark("official.fraction_or_percent", percent & values["value"].where(_is_bare_fraction), "value")
     unknown_area = values["area_code"].where(lambda text: bool(text) and text != NATION and text not in known.by_code)
     figures.mark("official.unknown_area", unknown_area, "area_code")
     if "stat_year" in values:
@@ -141,6 +136,11 @@ def _check(figures: _Figures) -> None:
         figures.mark("official.bad_year", bad_year, "stat_year")
     keys = [figures.text(name) for name in _KEY]
     report_repeated(figures.reporter, "official.duplicate_figure", keys, figures.bad, figures.columns.row_numbers)
+
+
+def _is_bare_fraction(text: str) -> bool:
+    number = _number(text)
+    return number is not None and 0 < abs(number) < 1 and not plain(text).endswith("%")
 
 
 def _number(text: str) -> Decimal | None:

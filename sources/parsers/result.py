@@ -15,6 +15,8 @@ import pyarrow.parquet as pq
 
 from sources.contract import Contract
 from sources.findings import Finding, finding
+from sources.parsers import arrow
+from sources.parsers.arrow import Array, Bools
 from warehouse.records import RECORD_SCHEMAS
 
 
@@ -120,6 +122,15 @@ def finish(
 def refusal(reporter: Reporter, identity: Identity = Identity(), *, rows_in: int = 0) -> ParseResult:
     """The result of a delivery that is refused; the reporter holds the reason."""
     return finish(reporter, identity, rows_in=rows_in, rows_accepted=0, tables={}, out_dir=Path())
+
+
+def record_table(name: str, by_row: Mapping[str, Array], constant: Mapping[str, object], *, keep: Bools) -> pa.Table:
+    """The rows to keep of a record table: columns by row, and values that are the same throughout."""
+    schema = RECORD_SCHEMAS[name]
+    kept, count = pa.array(keep), int(keep.sum())
+    columns = {column: array.filter(kept) for column, array in by_row.items()}
+    columns |= {column: arrow.repeat(value, schema.field(column).type, count) for column, value in constant.items()}
+    return pa.table([columns[column] for column in schema.names], schema=schema)
 
 
 def write_table(out_dir: Path, name: str, table: pa.Table) -> Path:

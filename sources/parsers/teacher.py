@@ -34,9 +34,8 @@ from sources.parsers.delimited import (
 )
 from sources.parsers.grid import TOP_ROWS, Grid, UnreadableError, Workbook, kind
 from sources.parsers.numbers import code_text
-from sources.parsers.result import Identity, ParseResult, Reporter, finish, refusal
+from sources.parsers.result import Identity, ParseResult, Reporter, finish, record_table, refusal
 from sources.parsers.vectors import Labels, labels, report_repeated, report_rows, year_of
-from warehouse.records import RECORD_SCHEMAS
 
 TABLE: Final = "teacher_register__teacher"
 _ADULT, _OLD = 16, 80
@@ -198,16 +197,6 @@ def _records(register: _Register, identity: Identity, key: bytes, delivery_id: s
         register.columns.row_numbers,
         sheet=register.sheet,
     )
-    kept = pa.array(~register.bad)
-    count = int((~register.bad).sum())
-    columns: dict[str, Array] = {
-        "stat_year": arrow.repeat(identity.period, pa.int32(), count),
-        "area_code": arrow.repeat(identity.area_code, pa.string(), count),
-        "post_kind": arrow.repeat(identity.part, pa.string(), count),
-        "delivery_id": arrow.repeat(delivery_id, pa.string(), count),
-        "member": arrow.repeat("", pa.string(), count),
-        "sheet": arrow.repeat(register.sheet, pa.string(), count),
-    }
     by_row: dict[str, Array] = {
         "school_code": school_codes,
         "person_key": people.keys,
@@ -226,9 +215,15 @@ def _records(register: _Register, identity: Identity, key: bytes, delivery_id: s
         "pe_music_art": arrow.as_bools(coded["pe_music_art"]),
         "row_no": pa.array(register.columns.row_numbers, pa.int32()),
     }
-    columns |= {name: array.filter(kept) for name, array in by_row.items()}
-    schema = RECORD_SCHEMAS[TABLE]
-    return pa.table([columns[name] for name in schema.names], schema=schema)
+    constant = {
+        "stat_year": identity.period,
+        "area_code": identity.area_code,
+        "post_kind": identity.part,
+        "delivery_id": delivery_id,
+        "member": "",
+        "sheet": register.sheet,
+    }
+    return record_table(TABLE, by_row, constant, keep=~register.bad)
 
 
 _CODED: Final = (

@@ -287,6 +287,7 @@ OFFICIAL_BAD: dict[str, Build] = {
     "official.missing_required": official({"source": ""}),
     "official.not_finite": official({"value": "inf"}),
     "official.unknown_unit": official({"unit_zh": "千克"}),
+    "official.fraction_or_percent": official({"value": "0.935", "unit_zh": "%"}),
     "official.unknown_area": official({"area_code": "999999"}),
     "official.bad_year": official({"stat_year": "十四五"}),
     "official.duplicate_figure": lambda: good.table_csv(
@@ -354,3 +355,28 @@ def test_a_lying_member_size_is_refused(tmp_path: Path) -> None:
     lie = (info.file_size - 100).to_bytes(4, "little")
     result = run("school_census", bytes(data).replace(real, lie), tmp_path)
     assert result.refused
+
+
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.95])
+def test_a_damaged_or_cut_archive_is_refused(share: float, tmp_path: Path) -> None:
+    data = bytearray(good.write_zip(good.good_zip()))
+    place = int(len(data) * share)
+    assert run("school_census", bytes(data[:place]), tmp_path).refused
+    data[place : place + 40] = b"\xff" * 40
+    result = run("school_census", bytes(data), tmp_path)
+    assert result.refused or result.findings == []
+
+
+@pytest.mark.parametrize("name", ["/etc/x.xlsx", "..\\x.xlsx", "C:\\x.xlsx", "a/../../x.xlsx"])
+def test_paths_that_lead_out_are_refused(name: str, tmp_path: Path) -> None:
+    result = run("school_census", good.write_zip({name: b"PK\x03\x04"}), tmp_path)
+    assert [finding.rule_id for finding in result.findings if finding.severity == "refusal"] == [
+        "census.unsafe_archive"
+    ]
+
+
+def test_a_bomb_is_not_unpacked(tmp_path: Path) -> None:
+    result = run("school_census", good.write_zip({"甲.xlsx": b"PK\x03\x04" + b"\0" * (80 << 20)}), tmp_path)
+    assert [finding.rule_id for finding in result.findings if finding.severity == "refusal"] == [
+        "census.unsafe_archive"
+    ]

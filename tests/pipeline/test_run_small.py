@@ -24,7 +24,7 @@ def marts(released: Path) -> Iterator[duckdb.DuckDBPyConnection]:
 
 
 def truth(home: Path, name: str) -> list[dict[str, str]]:
-    with (home / "sample" / "truth" / f"{name}.csv").open(encoding="utf-8", newline="") as handle:
+    with (home.with_name(f"{home.name}-sample") / "truth" / f"{name}.csv").open(encoding="utf-8", newline="") as handle:
         return list(csv.DictReader(handle))
 
 

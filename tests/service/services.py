@@ -105,6 +105,14 @@ class _Accounts(asyncssh.SSHServer):
         return username == "eduplan" and key.public_data == self._public_key.public_data
 
 
+async def _hang_up(server: asyncssh.SSHAcceptor, connections: set[asyncssh.SSHServerConnection]) -> None:
+    server.close()
+    for connection in connections:
+        connection.abort()
+        await connection.wait_closed()
+    await server.wait_closed()
+
+
 @dataclass
 class SftpServer:
     """An SSH server that serves `root` over SFTP, on an event loop in a thread of its own."""
@@ -158,11 +166,7 @@ class SftpServer:
         self._loop = loop
         ready.set()
         loop.run_forever()
-        server.close()
-        for connection in connections:
-            connection.abort()
-        loop.run_until_complete(asyncio.gather(*(connection.wait_closed() for connection in connections)))
-        loop.run_until_complete(server.wait_closed())
+        loop.run_until_complete(_hang_up(server, connections))
         loop.close()
 
     async def _listen(self, connections: set[asyncssh.SSHServerConnection]) -> asyncssh.SSHAcceptor:
@@ -188,6 +192,7 @@ class S3Server:
     access_key: str = "AKEDUPLAN0001"
     secret_key: str = "geheim-s3-1"
     port: int = field(default_factory=free_port)
+    _inner_ports: dict[str, int] = field(default_factory=dict)
     _process: Process | None = None
 
     @property
@@ -204,6 +209,10 @@ class S3Server:
     def stop(self) -> None:
         if self._process is not None:
             self._process.stop()
+        for port in self._inner_ports.values():
+            # It puts sockets here whatever it is told, and killed it leaves them behind.
+            for leftover in Path("/tmp").glob(f"seaweedfs-*-{port}.sock"):
+                leftover.unlink(missing_ok=True)
 
     def client(self) -> Any:
         import boto3  # type: ignore[import-untyped]
@@ -239,15 +248,18 @@ class S3Server:
         actions = ["Admin", "Read", "Write", "List", "Tagging"]
         identity = {"name": "eduplan", "credentials": credentials, "actions": actions}
         users.write_text(json.dumps({"identities": [identity]}))
-        ports = ("master.port", "master.port.grpc", "volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc")
+        rooms = ("master.port", "volume.port", "filer.port")
+        self._inner_ports = {name: free_port() for room in (*rooms, "s3.port") for name in (room, f"{room}.grpc")}
+        self._inner_ports["s3.port"] = self.port
         return [
             str(_BIN / "weed"),
             "server",
             f"-dir={data}",
             f"-ip={LOCAL}",
             f"-ip.bind={LOCAL}",
-            *(f"-{name}={free_port()}" for name in (*ports, "s3.port.grpc")),
+            *(f"-{name}={port}" for name, port in self._inner_ports.items()),
             "-master.telemetry=false",
+            "-master.electionTimeout=1s",
             "-master.volumeSizeLimitMB=64",
             # A bucket takes several volumes for itself; they cost nothing while they are empty.
             "-volume.max=300",
@@ -255,7 +267,6 @@ class S3Server:
             "-filer",
             f"-filer.localSocket={self.folder}/f.sock",
             "-s3",
-            f"-s3.port={self.port}",
             "-s3.port.iceberg=0",
             "-s3.port.lance=0",
             f"-s3.config={users}",
@@ -297,6 +308,7 @@ class PopulationService:
     asked: list[tuple[str, dict[str, str], str]] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     body_override: bytes | None = None
+    body_headers: dict[str, str] = field(default_factory=dict)
     next_override: str | None = None
     _server: uvicorn.Server | None = None
     _thread: threading.Thread | None = None
@@ -355,7 +367,8 @@ class PopulationService:
             return Response("busy", status, headers)
         if etag in [known.strip() for known in conditions.split(",")]:
             return Response(status_code=304, headers={"ETag": etag})
-        return Response(self._body(request, items, offset), media_type="application/json", headers={"ETag": etag})
+        headers = {"ETag": etag} | self.body_headers
+        return Response(self._body(request, items, offset), media_type="application/json", headers=headers)
 
     def _body(self, request: Request, items: list[Any], offset: int) -> bytes:
         if self.body_override is not None:

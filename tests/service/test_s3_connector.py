@@ -51,7 +51,7 @@ def settings(
         prefix="in/",
         access_key=SecretRef(env="S3_ACCESS"),
         secret_key=SecretRef(env="S3_SECRET"),
-        timeout_seconds=10,
+        timeout_seconds=30,
     )
 
 

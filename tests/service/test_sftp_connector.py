@@ -48,7 +48,7 @@ def settings_for(server: SftpServer, **changes: Any) -> SftpSource:
         "path": "/upload",
         "known_hosts": server.known_hosts,
         "settle_seconds": 0.05,
-        "timeout_seconds": 5,
+        "timeout_seconds": 30,
     }
     return SftpSource(**(fields | changes))
 

@@ -252,10 +252,19 @@ def with_check_digit(seventeen: str) -> str:
     return seventeen + "10X98765432"[rest]
 
 
-TEACHER_HEADERS = (
-    "校名 学校类型 统一社会信用代码 姓名 身份证号 性别 民族 最高学历 入编时间 最高职称 现聘职称 任教学段 主教学科 教师资格学段 骨干教师 手机号 常住地址 "
-    "区域 统计年度 学校标识码 岗位类别 是否双师型 是否专业课教师 身份证件类型 是否音体美专任教师 2023年9月在岗状态"
-).split()
+TEACHER_HEADERS = [
+    *("校名", "学校类型", "统一社会信用代码", "姓名", "身份证号", "性别", "民族", "最高学历", "入编时间", "最高职称"),
+    *("现聘职称", "任教学段", "主教学科", "教师资格学段", "骨干教师", "手机号", "常住地址", "区域", "统计年度"),
+    *(
+        "学校标识码",
+        "岗位类别",
+        "是否双师型",
+        "是否专业课教师",
+        "身份证件类型",
+        "是否音体美专任教师",
+        "2023年9月在岗状态",
+    ),
+]
 
 
 def teacher_rows() -> list[dict[str, str]]:
@@ -325,9 +334,10 @@ def finance_rows() -> list[dict[str, Any]]:
     ]
 
 
-OFFICIAL_HEADERS = (
-    "indicator_id indicator_zh level_zh area_code stat_year ref_period value unit_zh unit_original source confidence note"
-).split()
+OFFICIAL_HEADERS = [
+    *("indicator_id", "indicator_zh", "level_zh", "area_code", "stat_year", "ref_period", "value", "unit_zh"),
+    *("unit_original", "source", "confidence", "note"),
+]
 
 
 def official_rows() -> list[dict[str, Any]]:

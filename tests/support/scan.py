@@ -11,7 +11,7 @@ import duckdb
 import pyarrow.parquet as pq
 from python_calamine import CalamineWorkbook
 
-LEFT_OUT = ("archive", "inbox", "sample", "sources")
+LEFT_OUT = ("archive", "inbox")
 
 
 def values_below(home: Path) -> Iterator[tuple[str, str]]:

@@ -14,12 +14,14 @@ from expectations import sql
 from expectations.catalogue import Catalogue, Rule, catalogue, rules
 from expectations.gate import Evidence, conclude, evaluate, examine
 from expectations.gx_runner import GxRun
+from expectations.self_test import faults, pick
 from tests.unit.expectations import gate_candidate
-from tests.unit.expectations.gate_mutations import ALSO, EMPTIED, MUTATIONS
+from tests.unit.expectations.gate_mutations import ALSO
 from warehouse.candidate import Candidate
 from warehouse.verdict import Verdict
 
 BY_ID = {rule.id: rule for rule in rules()}
+MUTATIONS, EMPTIED = faults().faults, faults().emptied
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +44,11 @@ def bench(model: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[duc
     copy = shutil.copyfile(model, tmp_path_factory.mktemp("bench") / "candidate.duckdb")
     with duckdb.connect(str(copy)) as connection:
         yield connection
+
+
+@pytest.fixture(scope="module")
+def picked(bench: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    return pick(bench, faults())
 
 
 @pytest.fixture
@@ -95,11 +102,13 @@ def test_nearly_every_rule_examines_rows_of_the_model(good_verdict: Verdict) -> 
 
 @pytest.mark.parametrize("rule_id", sorted(MUTATIONS))
 def test_damage_fails_the_rule_and_only_what_it_must(
-    bench: duckdb.DuckDBPyConnection, damage: Callable[[str], None], rule_id: str
+    bench: duckdb.DuckDBPyConnection, damage: Callable[[str], None], picked: dict[str, str], rule_id: str
 ) -> None:
-    damage(MUTATIONS[rule_id])
+    statement = faults().statement(rule_id, picked)
+    assert statement is not None
+    damage(statement)
 
-    assert _failing(bench, _touched(bench, MUTATIONS[rule_id])) == {rule_id} | ALSO.get(rule_id, set())
+    assert _failing(bench, _touched(bench, statement)) == {rule_id} | ALSO.get(rule_id, set())
 
     (result,) = _judged(bench, rule_id).results
     assert result.error is None, "Great Expectations and the gate's own count must agree"

@@ -1,0 +1,226 @@
+"""What an .xlsx holds, looked at before anything reads it: sizes, macros, DTDs, far cells, formulas without a value.
+
+What belongs here: the guards around an Office package and the cells whose formula was never calculated. What does not:
+cells that have a value (`sources.parsers.grid`) and archives of several files (`sources.parsers.census_zip`).
+
+Everything in a package is unpacked once here, and never more of a part than the package's directory promises: what lies
+about its size fails its checksum instead of filling the memory.
+"""
+
+from __future__ import annotations
+
+import io
+import posixpath
+import re
+import struct
+import zipfile
+import zlib
+from collections.abc import Iterator, Mapping
+from typing import IO, Any, Final
+from xml.etree import ElementTree
+
+ZIP_MAGIC: Final = b"PK\x03\x04"
+OLE_MAGIC: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
+MAX_PARTS: Final = 5_000
+MAX_UNPACKED: Final = 512 << 20
+# The XML of real sheets shrinks ten- to fortyfold; a part this size that shrinks more was made to be a bomb.
+_LARGE: Final = 16 << 20
+_MAX_RATIO: Final = 200
+_WORKBOOK: Final = "xl/workbook.xml"
+_MACROS: Final = re.compile(r"(?:^|/)vbaProject[^/]*\.bin$|^xl/(?:macrosheets|dialogsheets)/", re.IGNORECASE)
+# Old .xls files keep macros in a storage of this name (UTF-16 in the compound file's directory).
+_OLE_MACROS: Final = "_VBA_PROJECT".encode("utf-16-le")
+_DTD: Final = re.compile(rb"<!(?:DOCTYPE|ENTITY)")
+_UTF16: Final = (b"\xff\xfe", b"\xfe\xff", b"<\x00", b"\x00<")
+# How far a sheet says it reaches, and how far its last rows do: readers lay out everything up to a stray cell far out.
+# (A sheet that lies about both ends at the reading process's memory limit.)
+_DIMENSION: Final = re.compile(
+    rb"<(?:\w+:)?dimension\s[^>]*\bref=[\"'](?:[A-Z]{1,3}[0-9]+:)?([A-Z]{1,3})([0-9]{1,7})[\"']"
+)
+_ROW: Final = re.compile(rb"<(?:\w+:)?row\s[^>]*\br=[\"']([0-9]{1,7})[\"']")
+_CELL_REFERENCE: Final = re.compile(rb"\br=[\"']([A-Z]{1,7})([0-9]{1,7})[\"']")
+_LOCAL_HEADER: Final = struct.Struct("<4s22xHH")
+_HEAD, _TAIL = 8 << 10, 64 << 10
+MAX_COLUMNS: Final = 2_000
+MAX_ROWS: Final = 200_000
+# Plain searches first: they are much faster than the expressions below, which only sheets with formulas need.
+_FORMULA_MARKS: Final = (b"<f>", b"<f ", b"<f/", b":f>", b":f ", b":f/")
+_FORMULA: Final = re.compile(rb"<(?:\w+:)?f[\s/>]")
+_CELL: Final = re.compile(rb"<(?:\w+:)?c\s([^>]*[^/>])>(.*?)</(?:\w+:)?c>", re.DOTALL)
+_VALUE: Final = re.compile(rb"<(?:\w+:)?v[^>]*>[^<]|<(?:\w+:)?is[\s>]")
+_PLACE: Final = re.compile(rb"\br\s*=\s*[\"']([A-Za-z]{1,3})([0-9]{1,6})[\"']")
+_TEXT_RESULT: Final = re.compile(rb"\bt\s*=\s*[\"']str[\"']")
+_RELATION: Final = "{http://schemas.openxmlformats.org/officeDocument/2006/relationships}id"
+_STRICT_RELATION: Final = "{http://purl.oclc.org/ooxml/officeDocument/relationships}id"
+
+# What a damaged or crafted zip makes the standard library raise; none of it says more than "broken".
+BROKEN_ZIP: Final = (
+    zipfile.BadZipFile,
+    NotImplementedError,
+    zlib.error,
+    EOFError,
+    struct.error,
+    OverflowError,
+    UnicodeDecodeError,
+)
+
+# Sheet name -> 0-based (row, column) of formulas without a result.
+Uncalculated = Mapping[str, frozenset[tuple[int, int]]]
+
+
+class UnreadableError(ValueError):
+    """The bytes cannot be read as what they claim to be; the text says why in Chinese."""
+
+
+def inspect(handle: IO[bytes]) -> Uncalculated:
+    """Refuse what no office needs to hand in, and find formulas without a result. Raises UnreadableError.
+
+    Old .xls files are only looked at for macros: their formulas always hold the last result.
+    """
+    head = handle.read(8)
+    handle.seek(0)
+    if head == OLE_MAGIC:
+        _guard_old(handle.read())
+        handle.seek(0)
+        return {}
+    if not head.startswith(ZIP_MAGIC):
+        raise UnreadableError("文件已损坏或不是 Excel 工作簿")
+    try:
+        with zipfile.ZipFile(handle) as package:
+            guard_whole(package)
+            found = _inspect(handle, package.infolist())
+    except BROKEN_ZIP as error:
+        raise UnreadableError("文件已损坏、不完整，或内容与声明的大小不符") from error
+    handle.seek(0)
+    return found
+
+
+def guard_whole(package: zipfile.ZipFile) -> None:
+    """Raise BadZipFile when something stands before the first member.
+
+    A zip that lost its end shows the directory of the last archive inside it, as if that were all.
+    """
+    if min((part.header_offset for part in package.infolist()), default=0) != 0:
+        raise zipfile.BadZipFile("data before the first member")
+
+
+def _guard_old(data: bytes) -> None:
+    if _OLE_MACROS in data:
+        raise UnreadableError("工作簿含有宏，请另存为不含宏的 .xlsx")
+
+
+def _inspect(handle: IO[bytes], parts: list[zipfile.ZipInfo]) -> Uncalculated:
+    _guard_directory(parts)
+    formulas: dict[str, frozenset[tuple[int, int]]] = {}
+    small: dict[str, bytes] = {}
+    for part in parts:
+        data = _unpacked(handle, part)
+        name = part.filename
+        if name.lower().endswith((".xml", ".rels")):
+            _guard_xml(data)
+        if name.startswith("xl/worksheets/"):
+            formulas[name] = _sheet(data)
+        elif name in {_WORKBOOK, _relations_of(_WORKBOOK)}:
+            small[name] = data
+    if not any(formulas.values()):
+        return {}
+    return {sheet: formulas[part] for sheet, part in _sheet_parts(small) if formulas.get(part)}
+
+
+def _unpacked(handle: IO[bytes], part: zipfile.ZipInfo) -> bytes:
+    """A part's bytes. Raises BadZipFile unless they are exactly as many as the directory says, and whole.
+
+    The standard library stops reading at the promised size; other readers do not, so what follows must be known.
+    """
+    handle.seek(part.header_offset)
+    header = handle.read(_LOCAL_HEADER.size)
+    magic, name_length, extra_length = _LOCAL_HEADER.unpack(header)
+    handle.seek(name_length + extra_length, io.SEEK_CUR)
+    packed = handle.read(part.compress_size)
+    if magic != ZIP_MAGIC or part.compress_type not in {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+        raise zipfile.BadZipFile("no local header, or a compression that Office does not write")
+    if part.compress_type == zipfile.ZIP_STORED:
+        data, ended = packed, True
+    else:
+        unpacker = zlib.decompressobj(-zlib.MAX_WBITS)
+        data = unpacker.decompress(packed, part.file_size + 1)
+        ended = unpacker.eof
+    if not ended or len(data) != part.file_size or zlib.crc32(data) != part.CRC:
+        raise zipfile.BadZipFile("size or checksum differs from the directory")
+    return data
+
+
+def _guard_directory(parts: list[zipfile.ZipInfo]) -> None:
+    if len(parts) > MAX_PARTS or sum(part.file_size for part in parts) > MAX_UNPACKED:
+        raise UnreadableError("工作簿内部异常庞大")
+    if any(part.file_size > _LARGE and part.file_size > _MAX_RATIO * part.compress_size for part in parts):
+        raise UnreadableError("工作簿内部异常庞大（疑似压缩炸弹）")
+    if any(part.flag_bits & 0x1 for part in parts):
+        raise UnreadableError("文件有密码保护")
+    if any(_MACROS.search(part.filename) for part in parts):
+        raise UnreadableError("工作簿含有宏，请另存为不含宏的 .xlsx")
+    if _WORKBOOK not in {part.filename for part in parts}:
+        raise UnreadableError("不是 Excel 工作簿（.xlsx）")
+
+
+def _guard_xml(data: bytes) -> None:
+    """Office writes UTF-8 without a DTD; anything else is an attempt at entities."""
+    if data.startswith(_UTF16):
+        raise UnreadableError("工作簿内部编码异常（UTF-16）")
+    if _DTD.search(data):
+        raise UnreadableError("工作簿内部含有 DTD 或实体声明")
+
+
+def _sheet(data: bytes) -> frozenset[tuple[int, int]]:
+    columns, rows = _extent(data)
+    if columns > MAX_COLUMNS or rows > MAX_ROWS:
+        raise UnreadableError(f"工作表过大（{rows}行×{columns}列），或有单元格落在极远处")
+    return frozenset(_uncalculated(data)) if any(mark in data for mark in _FORMULA_MARKS) else frozenset()
+
+
+def _extent(data: bytes) -> tuple[int, int]:
+    """Columns and rows a sheet reaches by its own word, or by its last cells when these go further."""
+    places = [(_column_number(column), int(row)) for column, row in _DIMENSION.findall(data[:_HEAD])]
+    places += [(_column_number(column), int(row)) for column, row in _CELL_REFERENCE.findall(data[-_TAIL:])]
+    places += [(0, int(row)) for row in _ROW.findall(data[-_TAIL:])]
+    return max((column for column, _ in places), default=0), max((row for _, row in places), default=0)
+
+
+def _uncalculated(data: bytes) -> Iterator[tuple[int, int]]:
+    for attributes, content in _CELL.findall(data):
+        if not _FORMULA.search(content) or _VALUE.search(content) or _TEXT_RESULT.search(attributes):
+            continue
+        place = _PLACE.search(attributes)
+        if place is not None:
+            yield int(place[2]) - 1, _column_number(place[1]) - 1
+
+
+def _column_number(letters: bytes) -> int:
+    """A -> 1, AA -> 27."""
+    number = 0
+    for letter in letters.upper():
+        number = number * 26 + letter - ord("A") + 1
+    return number
+
+
+def _relations_of(part: str) -> str:
+    folder, name = posixpath.split(part)
+    return f"{folder}/_rels/{name}.rels"
+
+
+def _sheet_parts(small: Mapping[str, bytes]) -> Iterator[tuple[str, str]]:
+    """(sheet name, part) of every sheet of the workbook."""
+    try:
+        book = _parsed(small[_WORKBOOK])
+        relations = _parsed(small[_relations_of(_WORKBOOK)])
+    except (KeyError, ElementTree.ParseError) as error:
+        raise UnreadableError("文件已损坏或不是 Excel 工作簿") from error
+    targets = {entry.get("Id"): entry.get("Target", "") for entry in relations}
+    for sheet in book.iter():
+        if sheet.tag.rpartition("}")[2] == "sheet":
+            target = targets.get(sheet.get(_RELATION) or sheet.get(_STRICT_RELATION) or "", "")
+            yield sheet.get("name", ""), posixpath.normpath(posixpath.join("/xl", target)).lstrip("/")
+
+
+def _parsed(data: bytes) -> Any:
+    return ElementTree.fromstring(data)  # noqa: S314 - parts with a DTD were refused before

@@ -1,0 +1,99 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from orchestration import dbt
+from warehouse.errors import Fault, Refused
+
+MANIFEST: dict[str, Any] = {
+    "nodes": {
+        "test.eduplan.city_is_sum": {"name": "city_is_sum", "attached_node": "model.eduplan.mart_enrolment"},
+        "model.eduplan.dim_area": {"name": "dim_area"},
+    }
+}
+
+
+def results(folder: Path, *found: tuple[str, str]) -> Path:
+    content = [
+        {"unique_id": unique_id, "status": status, "failures": 3, "message": "Binder Error:\n  no such column"}
+        for unique_id, status in found
+    ]
+    (folder / dbt.RUN_RESULTS).write_text(json.dumps({"results": content}), encoding="utf-8")
+    return folder
+
+
+def test_a_clean_build_has_no_failure(tmp_path: Path) -> None:
+    folder = results(tmp_path, ("model.eduplan.dim_area", "success"), ("test.eduplan.city_is_sum", "warn"))
+    assert dbt.failure(folder, MANIFEST, exit_code=0) is None
+
+
+def test_a_failed_test_is_a_refusal_that_names_test_model_and_rows(tmp_path: Path) -> None:
+    found = dbt.failure(results(tmp_path, ("test.eduplan.city_is_sum", "fail")), MANIFEST, exit_code=1)
+    assert isinstance(found, Refused)
+    assert "city_is_sum（mart_enrolment）测试未通过，3 行" in found.message_zh
+
+
+@pytest.mark.parametrize("status", ["error", "runtime error"])
+def test_a_broken_model_is_a_fault_even_beside_a_failed_test(tmp_path: Path, status: str) -> None:
+    folder = results(tmp_path, ("test.eduplan.city_is_sum", "fail"), ("model.eduplan.dim_area", status))
+    found = dbt.failure(folder, MANIFEST, exit_code=1)
+    assert isinstance(found, Fault)
+    assert "dim_area 执行出错：Binder Error: no such column" in found.message_zh
+
+
+@pytest.mark.parametrize("exit_code", [1, 2, -9])
+def test_an_exit_code_without_results_is_a_fault(tmp_path: Path, exit_code: int) -> None:
+    found = dbt.failure(tmp_path, MANIFEST, exit_code=exit_code)
+    assert isinstance(found, Fault)
+    assert str(exit_code) in found.message_zh
+
+
+def test_a_failed_result_counts_whatever_the_exit_code_says(tmp_path: Path) -> None:
+    assert dbt.failure(results(tmp_path, ("test.eduplan.city_is_sum", "fail")), MANIFEST, exit_code=0) is not None
+
+
+def test_many_failures_are_counted_and_the_first_are_named(tmp_path: Path) -> None:
+    found = dbt.failure(
+        results(tmp_path, *((f"test.eduplan.t{n:02}", "fail") for n in range(25))), MANIFEST, exit_code=1
+    )
+    assert found is not None
+    assert "t09" in found.message_zh
+    assert "t10" not in found.message_zh
+    assert "共 25 项" in found.message_zh
+
+
+def test_tables_are_read_with_rows_and_types_but_neither_views_nor_records(tmp_path: Path) -> None:
+    database = tmp_path / "candidate.duckdb"
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("CREATE SCHEMA marts; CREATE SCHEMA records; CREATE SCHEMA staging")
+        connection.execute("CREATE TABLE marts.a AS SELECT i AS n, CAST(i AS DECIMAL(24,4)) AS d FROM range(7) t(i)")
+        connection.execute("CREATE TABLE records.delivery (x INTEGER)")
+        connection.execute("CREATE VIEW staging.stg AS SELECT 1 AS one")
+    found = dbt.read_tables(database)
+    assert found == {("marts", "a"): dbt.Table(7, (("n", "BIGINT"), ("d", "DECIMAL(24,4)")))}
+
+
+def test_the_manifest_is_parsed_once_for_one_state_of_the_files_and_anew_for_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project = tmp_path / "dbt_project"
+    (project / "models").mkdir(parents=True)
+    (project / "models" / "one.sql").write_text("select 1 as x\n", encoding="utf-8")
+    (project / "dbt_project.yml").write_text("name: small\nversion: '1.0.0'\nprofile: small\n", encoding="utf-8")
+    (project / "profiles.yml").write_text(
+        "small: {target: t, outputs: {t: {type: duckdb, path: ':memory:'}}}\n", encoding="utf-8"
+    )
+    monkeypatch.setenv("EDUPLAN_PROJECT", str(tmp_path))
+    first = dbt.manifest_path()
+    stamp = first.stat().st_mtime_ns
+    assert dbt.manifest_path() == first
+    assert first.stat().st_mtime_ns == stamp
+    (project / "models" / "one.sql").write_text("select * from {{ ref('nowhere') }}\n", encoding="utf-8")
+    with pytest.raises(Fault, match="nowhere"):
+        dbt.manifest_path()
+    assert [path.name for path in (project / "target").iterdir()] == [first.parent.name]
