@@ -18,6 +18,7 @@ from typing import Final
 from sources.labels import plain
 from warehouse.errors import Fault
 from warehouse.paths import project_root
+from warehouse.registry import load as load_registry
 
 CITY: Final = "500000"
 _REPORTING_LEVELS: Final = ("city", "district")
@@ -215,3 +216,14 @@ def _area(row: dict[str, str]) -> Area:
 
 def _date(text: str) -> date | None:
     return date.fromisoformat(text) if text else None
+
+
+def statements() -> frozenset[str]:
+    """The ids of all statements of the plan registry. Raises UsageError when the registry cannot be read."""
+    return _statements(_project())
+
+
+@cache
+def _statements(project: str) -> frozenset[str]:
+    del project
+    return frozenset(statement.id for statement in load_registry())

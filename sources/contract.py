@@ -20,6 +20,7 @@ from open_data_contract_standard.model import OpenDataContractStandard, SchemaOb
 from pydantic import Field, TypeAdapter, ValidationError
 
 from sources.catalogue import Catalogue, Form, ListLayout, Profile, Strict, WorkbookLayout
+from sources.flat import FlatLayout, Kind, needed_rules
 from warehouse.errors import Fault
 
 FEEDS_DIR: Final = Path(__file__).parent / "feeds"
@@ -47,6 +48,8 @@ class ColumnInfo(Strict):
 
     personal: none; hmac (kept only as keyed hash); derived (only what is computed from it is kept).
     on_unknown: what an unknown label of the code list does to the row (`notice` keeps the row with an empty value).
+    kind: what a text of a flat feed stands for. code_pattern: what a code looks like. own_unit: a unit printed above
+    the table does not apply. default: the value of an empty cell. blank_when: `column=code`; such rows keep no value.
     """
 
     header: str
@@ -57,6 +60,11 @@ class ColumnInfo(Strict):
     on_unknown: Severity = "quarantine"
     personal: Literal["none", "hmac", "derived"] = "none"
     part_only: str = ""
+    kind: Kind = ""
+    code_pattern: str = ""
+    own_unit: bool = False
+    default: str = ""
+    blank_when: str = ""
 
 
 class Unread(Strict):
@@ -113,6 +121,16 @@ class Contract:
         """The columns taken in for a source table. Raises KeyError."""
         return self.tables[table]
 
+    @property
+    def prefix(self) -> str:
+        """What the contract's rule ids begin with."""
+        return next(iter(self.rules)).split(".")[0]
+
+    @cached_property
+    def flat(self) -> FlatLayout | None:
+        """How the feed's one table is read; None for feeds that are more than a table."""
+        return FlatLayout.model_validate(self.extras["flat"]) if "flat" in self.extras else None
+
     @cached_property
     def catalogue(self) -> Catalogue:
         """The census form catalogue. Raises Fault for feeds without one."""
@@ -144,7 +162,7 @@ def _mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict[Any, Any]:
 _StrictLoader.add_constructor(yaml.resolver.BaseResolver.DEFAULT_MAPPING_TAG, _mapping)
 
 # customProperties every contract has, and those only some have.
-_EXTRAS: Final = {"listLayout", "workbookLayout", "profile", "forms", "headerAliases"}
+_EXTRAS: Final = {"listLayout", "workbookLayout", "profile", "forms", "headerAliases", "flat"}
 _KNOWN: Final = {"feed", "rules", "unread"} | _EXTRAS
 
 
@@ -170,9 +188,45 @@ def parse_contract(text: str, feed: str) -> Contract:
         contract = _build(raw, feed)
         if "forms" in contract.extras:
             _ = contract.catalogue
+        if contract.flat is not None:
+            _check_flat(contract, contract.flat)
     except (yaml.YAMLError, ValidationError, TypeError, KeyError, ValueError, re.error) as error:
         raise Fault(f"数据约定 {feed} 无效：{_first_errors(error)}") from error
     return contract
+
+
+def _check_flat(contract: Contract, layout: FlatLayout) -> None:
+    """Every rule that reading can report must be worded, and every column a check or place names must exist."""
+    columns = [column for table in contract.tables.values() for column in table]
+    features = {feature for column in columns for feature in _features(column)}
+    missing = {f"{contract.prefix}.{rule}" for rule in needed_rules(layout, features)} - set(contract.rules)
+    if missing:
+        raise ValueError(f"rules missing: {sorted(missing)}")
+    parts = (layout.part, *layout.part_of_carrier.values())
+    named = {
+        layout.area.column,
+        layout.period.column,
+        layout.reported,
+        layout.unit_column,
+        layout.total_column,
+        *layout.head.values(),
+    }
+    named |= {name for part in parts for name in (part.column, part.digest_of)}
+    named |= {name for check in layout.checks for name in (check.whole, *check.parts)}
+    strange = named - {column.name for column in columns} - {""}
+    if strange:
+        raise ValueError(f"no such columns: {sorted(strange)}")
+
+
+def _features(column: SourceColumn) -> set[str]:
+    found = {
+        "code_list": bool(column.info.code_list),
+        "code_pattern": bool(column.info.code_pattern),
+        "date": column.logical_type == "date",
+        "whole": column.logical_type == "integer" and not column.info.kind,
+        column.info.kind: True,
+    }
+    return {feature for feature, there in found.items() if there}
 
 
 def _first_errors(error: Exception) -> str:
@@ -244,8 +298,8 @@ def _columns(table: SchemaObject) -> tuple[SourceColumn, ...]:
 def _column(column: SchemaProperty) -> SourceColumn:
     custom = _custom([entry.model_dump() for entry in column.customProperties or []], {"source"})
     info = ColumnInfo.model_validate(custom["source"])
-    if info.pattern:
-        re.compile(info.pattern)
+    for pattern in (info.pattern, info.code_pattern):
+        re.compile(pattern)
     return SourceColumn(
         name=str(column.name),
         label_zh=column.businessName or info.header,

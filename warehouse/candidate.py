@@ -181,7 +181,8 @@ def duck_type(kind: pa.DataType) -> str:
     """The DuckDB name of an Arrow type used in RECORD_SCHEMAS. Raises Fault for any other."""
     if pa.types.is_decimal(kind):
         return f"DECIMAL({kind.precision},{kind.scale})"
-    names = {pa.string(): "VARCHAR", pa.int32(): "INTEGER", pa.bool_(): "BOOLEAN", pa.timestamp("us"): "TIMESTAMP"}
+    names = {pa.string(): "VARCHAR", pa.int32(): "INTEGER", pa.bool_(): "BOOLEAN", pa.date32(): "DATE"}
+    names |= {pa.timestamp("us"): "TIMESTAMP"}
     if kind not in names:
         raise Fault(f"记录表用了未约定的类型 {kind}。")
     return names[kind]

@@ -18,6 +18,7 @@ from warehouse.errors import Fault
 _TEXT: Final = pa.string()
 _INT: Final = pa.int32()
 _BOOL: Final = pa.bool_()
+_DATE: Final = pa.date32()
 _FIGURE: Final = pa.decimal128(18, 4)
 _YUAN: Final = pa.decimal128(18, 2)
 
@@ -84,6 +85,81 @@ RECORD_SCHEMAS: Final[dict[str, pa.Schema]] = {
             *_fields(_TEXT, "ref_period"),
             *_fields(_FIGURE, "value"),
             *_fields(_TEXT, "unit_zh source confidence note"),
+            *LINEAGE,
+        ]
+    ),
+    # `original`: the measured cells as written, with their units, as canonical JSON.
+    "population__resident": pa.schema(
+        [
+            *_fields(_INT, "stat_year"),
+            *_fields(_TEXT, "area_code version"),
+            *_fields(_INT, "age_from"),
+            *_fields(_INT, "age_to", null=True),
+            *_fields(_INT, "residents"),
+            *_fields(_DATE, "published_on", null=True),
+            *_fields(_TEXT, "original"),
+            *LINEAGE,
+        ]
+    ),
+    "population__attainment": pa.schema(
+        [
+            *_fields(_INT, "stat_year"),
+            *_fields(_TEXT, "area_code version"),
+            *_fields(_INT, "age_group_from"),
+            *_fields(_INT, "age_group_to", null=True),
+            *_fields(_TEXT, "attainment"),
+            *_fields(_INT, "residents"),
+            *_fields(_DATE, "published_on", null=True),
+            *_fields(_TEXT, "original"),
+            *LINEAGE,
+        ]
+    ),
+    "higher_education__enrolment": pa.schema(
+        [
+            *_fields(_INT, "stat_year"),
+            *_fields(_TEXT, "institution_code institution_name institution_kind level discipline"),
+            *_fields(_INT, "entrants", null=True),
+            *_fields(_INT, "enrolled"),
+            *_fields(_INT, "graduates", null=True),
+            *_fields(_DATE, "reported_on", null=True),
+            *_fields(_TEXT, "original"),
+            *LINEAGE,
+        ]
+    ),
+    "higher_education__staff": pa.schema(
+        [
+            *_fields(_INT, "stat_year"),
+            *_fields(_TEXT, "institution_code institution_name institution_kind title"),
+            *_fields(_INT, "full_time_teachers"),
+            *_fields(_INT, "professional_teachers dual_qualified", null=True),
+            *_fields(_DATE, "reported_on", null=True),
+            *_fields(_TEXT, "original"),
+            *LINEAGE,
+        ]
+    ),
+    "fiscal_accounts__account": pa.schema(
+        [
+            *_fields(_INT, "fiscal_year"),
+            *_fields(_TEXT, "area_code status"),
+            *_fields(_YUAN, "general_budget_spending budget_education_spending"),
+            *_fields(_YUAN, "education_operating capital_construction education_surcharge", null=True),
+            *_fields(_YUAN, "fiscal_education_funds education_appropriation recurrent_revenue", null=True),
+            *_fields(_YUAN, "civil_servant_pay teacher_pay", null=True),
+            *_fields(_TEXT, "original"),
+            *LINEAGE,
+        ]
+    ),
+    # One of statement_id and project_code is given; objects that are persons keep neither code nor name.
+    "programme_register__event": pa.schema(
+        [
+            *_fields(_TEXT, "event_id"),
+            *_fields(_TEXT, "statement_id project_code", null=True),
+            *_fields(_TEXT, "object_kind object_code object_name area_code level"),
+            *_fields(_INT, "quantity"),
+            *_fields(_TEXT, "decision"),
+            *_fields(_DATE, "decided_on"),
+            *_fields(_TEXT, "document_no"),
+            *_fields(_INT, "sequence", null=True),
             *LINEAGE,
         ]
     ),

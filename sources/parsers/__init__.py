@@ -37,4 +37,9 @@ def parse(feed: str, snapshot: Path, *, file_name: str, delivery_id: str, key: b
         from sources.parsers.official import parse_official
 
         return parse_official(snapshot, delivery_id=delivery_id, out_dir=out_dir)
-    raise Fault(f"没有名为 {feed} 的数据流。")
+    from sources.contract import load
+    from sources.parsers.flat import parse_flat
+
+    if load(feed).flat is None:
+        raise Fault(f"数据约定 {feed} 没有说明怎样读取（缺少 flat）。")
+    return parse_flat(feed, snapshot, delivery_id=delivery_id, out_dir=out_dir)

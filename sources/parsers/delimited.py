@@ -159,20 +159,16 @@ def match_headers(labels: Sequence[str], table: str, reporter: Reporter) -> dict
         places = [at for at, label in enumerate(labels) if at not in used and _is(column, label)]
         if len(places) > 1:
             detail = "、".join(labels[at] for at in places)
-            reporter.add(f"{_prefix(contract)}.duplicate_column", column=column.info.header, detail=detail)
+            reporter.add(f"{contract.prefix}.duplicate_column", column=column.info.header, detail=detail)
         if places:
             found[column.name] = places[0]
             used |= set(places)
         elif column.required:
-            reporter.add(f"{_prefix(contract)}.missing_column", column=column.info.header)
+            reporter.add(f"{contract.prefix}.missing_column", column=column.info.header)
     for at, label in enumerate(labels):
         if at not in used and plain(label) and not _known_unread(contract, label):
-            reporter.add(f"{_prefix(contract)}.unknown_header", column=label)
+            reporter.add(f"{contract.prefix}.unknown_header", column=label)
     return found
-
-
-def _prefix(contract: Contract) -> str:
-    return next(iter(contract.rules)).split(".")[0]
 
 
 def _is(column: SourceColumn, label: str) -> bool:

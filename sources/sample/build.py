@@ -6,7 +6,7 @@ Belongs here: the public ``write_sample``, the order of work and the folder layo
 import multiprocessing
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,12 +15,13 @@ from pathlib import Path
 from sources.sample.area_job import AreaJob, AreaOutcome, make_area
 from sources.sample.finance_db import FinanceDatabase, finance_database
 from sources.sample.frame import build_frame
+from sources.sample.further import FURTHER_FEEDS, Wish, write_further, write_further_truth
 from sources.sample.geography import areas
 from sources.sample.profiles import SAMPLE_YEARS, profile_of
 from sources.sample.truth_files import write_persons, write_truth
 from warehouse.errors import Fault, UsageError
 
-FEEDS = ("school_census", "teacher_register", "official_figures")
+FEEDS = ("school_census", "teacher_register", "official_figures", *FURTHER_FEEDS)
 OFFICIAL = Path(__file__).parent.parent / "official" / "official_figures.csv"
 # A full city is worth worker processes; a small one is done before they have started.
 _PARALLEL_FROM_SCHOOLS = 2_000
@@ -76,6 +77,8 @@ def write_sample(  # noqa: PLR0917 - the agreed interface
     )
     write_truth(folders["truth"], kept, clean, damaged, frame)
     persons = write_persons(folders["truth"] / "persons.parquet", (outcome.persons for outcome in outcomes))
+    further = write_further(Wish(profile, wanted, seed, dirt, out / "inbox"), kept)
+    write_further_truth(folders["truth"], further)
     shutil.copyfile(OFFICIAL, folders["official_figures"] / OFFICIAL.name)
     summary = SampleSummary(
         profile=profile,
@@ -85,8 +88,8 @@ def write_sample(  # noqa: PLR0917 - the agreed interface
         out=out,
         schools=int(sum(frame.schools.standing(wanted[-1]))),
         persons=persons,
-        rows=_sums(outcome.rows for outcome in outcomes),
-        damaged=_sums({row.cause: 1} for row in damaged),
+        rows=_sums([*(outcome.rows for outcome in outcomes), further.rows]),
+        damaged=_sums({row.cause: 1} for row in (*damaged, *further.damaged)),
     )
     (out / "README.md").write_text(_readme(summary), encoding="utf-8")
     return summary
@@ -172,7 +175,7 @@ def _name(code: str) -> str:
     return next(area.name for area in areas() if area.code == code)
 
 
-def _sums(parts: Iterator[dict[str, int]]) -> dict[str, int]:
+def _sums(parts: Iterable[dict[str, int]]) -> dict[str, int]:
     total: dict[str, int] = {}
     for part in parts:
         for key, value in part.items():

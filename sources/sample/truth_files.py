@@ -17,7 +17,7 @@ from sources.sample.geography import areas
 from sources.sample.indicators import AreaTruth, roll_up
 from sources.sample.vocab import words
 
-_INDICATOR_HEADER = ("indicator_id", "area_code", "area_level", "year", "numerator", "denominator")
+INDICATOR_HEADER = ("indicator_id", "area_code", "area_level", "year", "numerator", "denominator")
 _ENROLMENT_HEADER = words(
     "area_code area_level year stage school_count enrolment entrants graduates female class_count fulltime_teachers"
 )
@@ -29,12 +29,17 @@ def write_truth(
     folder: Path, kept: Sequence[AreaTruth], clean: Sequence[AreaTruth], damaged: Iterable[DamagedRow], frame: Frame
 ) -> None:
     """Write the indicator, enrolment, damage and school change tables."""
-    _write(folder / "indicators.csv", _INDICATOR_HEADER, _indicator_rows(kept))
-    _write(folder / "indicators_clean.csv", _INDICATOR_HEADER, _indicator_rows(clean))
-    _write(folder / "enrolment.csv", _ENROLMENT_HEADER, _enrolment_rows(kept))
-    _write(folder / "damaged.csv", _DAMAGED_HEADER, ([str(value) for value in vars(row).values()] for row in damaged))
+    write_table(folder / "indicators.csv", INDICATOR_HEADER, _indicator_rows(kept))
+    write_table(folder / "indicators_clean.csv", INDICATOR_HEADER, _indicator_rows(clean))
+    write_table(folder / "enrolment.csv", _ENROLMENT_HEADER, _enrolment_rows(kept))
+    damaged_rows(folder / "damaged.csv", damaged)
     years = {truth.year for truth in clean}
-    _write(folder / "school_changes.csv", _CHANGE_HEADER, _change_rows(frame, years))
+    write_table(folder / "school_changes.csv", _CHANGE_HEADER, _change_rows(frame, years))
+
+
+def damaged_rows(path: Path, damaged: Iterable[DamagedRow]) -> None:
+    """Write the rows that must be quarantined, in the order given."""
+    write_table(path, _DAMAGED_HEADER, ([str(value) for value in vars(row).values()] for row in damaged))
 
 
 def write_persons(path: Path, parts: Iterable[pa.Table]) -> int:
@@ -44,7 +49,8 @@ def write_persons(path: Path, parts: Iterable[pa.Table]) -> int:
     return int(table.num_rows)
 
 
-def _write(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def write_table(path: Path, header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+    """Write one table of the truth: UTF-8, one line a row."""
     with path.open("w", encoding="utf-8", newline="") as handle:
         writer = csv.writer(handle, lineterminator="\n")
         writer.writerow(header)

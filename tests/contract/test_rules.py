@@ -13,6 +13,7 @@ import pytest
 from sources import contract
 from sources.parsers import ParseResult, parse
 from tests.support import good_deliveries as good
+from tests.support.flat_deliveries import FLAT_BAD, FLAT_GOOD
 
 Build = Callable[[], bytes]
 KEY = b"k" * 32
@@ -299,12 +300,14 @@ GOOD: dict[str, list[Build]] = {
     "teacher_register": [teachers(), lambda: good.table_xlsx(HEADERS, good.teacher_rows())],
     "education_finance": [finance()],
     "official_figures": [official()],
+    **FLAT_GOOD,
 }
 BAD: dict[str, dict[str, Build]] = {
     "school_census": CENSUS_BAD,
     "teacher_register": TEACHER_BAD,
     "education_finance": FINANCE_BAD,
     "official_figures": OFFICIAL_BAD,
+    **FLAT_BAD,
 }
 CASES = [(feed, rule) for feed in contract.feeds() for rule in contract.load(feed).rules]
 

@@ -1,5 +1,11 @@
 with deliveries as (
-    select * from {{ ref('stg_delivery') }}
+    select
+        stg_delivery.*,
+        -- What the city hands in as a whole comes in any number of parts (an institution, a batch of events).
+        case when not feeds.per_area then '' else stg_delivery.part end as part_due
+    from {{ ref('stg_delivery') }} as stg_delivery
+    left join {{ ref('stg_feed') }} as feeds
+        on stg_delivery.feed = feeds.feed
 ),
 
 latest_of_kind as (
@@ -33,17 +39,24 @@ due as (
         on areas.period between parts.first_year and coalesce(latest_of_kind.period, latest_of_all.period)
     where parts.per_area
     union all
-    select
+    select distinct
         parts.feed,
-        areas.area_code,
-        areas.area_code as reporting_code,
-        0 as period,
-        parts.part
+        cities.area_code,
+        cities.area_code as reporting_code,
+        coalesce(years.period, 0) as period,
+        '' as part
     from {{ ref('stg_feed_part') }} as parts
-    cross join {{ ref('stg_area') }} as areas
+    cross join {{ ref('stg_area') }} as cities
+    left join latest_of_kind
+        on parts.period_kind = latest_of_kind.period_kind
+    left join {{ ref('int_area_year') }} as years
+        on
+            parts.period_kind <> 'any'
+            and years.period between parts.first_year and latest_of_kind.period
     where
         not parts.per_area
-        and areas.area_level = 'city'
+        and cities.area_level = 'city'
+        and (parts.period_kind = 'any' or years.period is not null)
 ),
 
 matched as (
@@ -51,7 +64,7 @@ matched as (
         coalesce(due.feed, deliveries.feed) as feed,
         coalesce(due.area_code, deliveries.area_code) as area_code,
         coalesce(due.period, deliveries.period) as period,
-        coalesce(due.part, deliveries.part) as part,
+        coalesce(deliveries.part, due.part) as part,
         due.feed is not null as expected,
         {{ coverage_status('deliveries.status') }} as status,
         deliveries.delivery_id,
@@ -65,7 +78,7 @@ matched as (
             due.feed = deliveries.feed
             and due.reporting_code = deliveries.area_code
             and due.period = deliveries.period
-            and due.part = deliveries.part
+            and due.part = deliveries.part_due
 )
 
 select

@@ -40,8 +40,19 @@ def test_columns_lead_to_record_tables(feed: str) -> None:
     assert loaded.info.title_zh
 
 
-def test_four_feeds_and_their_table() -> None:
-    assert contract.feeds() == ["education_finance", "official_figures", "school_census", "teacher_register"]
+def test_the_feeds_and_their_table() -> None:
+    assert contract.feeds() == sorted(
+        [
+            "education_finance",
+            "fiscal_accounts",
+            "higher_education",
+            "official_figures",
+            "population",
+            "programme_register",
+            "school_census",
+            "teacher_register",
+        ]
+    )
     table = feed_table()
     assert table.column_names == ["feed", "title_zh", "cadence", "per_area", "parts", "first_year", "period_kind"]
     assert dict(zip(*table.select(["feed", "parts"]).to_pydict().values(), strict=True))["teacher_register"] == (
@@ -68,6 +79,22 @@ def test_unknown_duplicate_and_missing_keys_are_refused(old: str, new: str) -> N
     assert old in text
     with pytest.raises(Fault, match="teacher_register"):
         parse_contract(text.replace(old, new, 1), "teacher_register")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("id: population.bad_age", "id: population.odd_age"),
+        ("unit_column: unit", "unit_column: measure"),
+        ("carriers: [json]", "carriers: [telegram]"),
+        ("kind: age_band", "kind: shoe_size"),
+    ],
+)
+def test_a_flat_contract_must_word_every_rule_and_name_real_columns(old: str, new: str) -> None:
+    text = text_of("population")
+    assert old in text
+    with pytest.raises(Fault, match="population"):
+        parse_contract(text.replace(old, new), "population")
 
 
 def test_unknown_feed() -> None:
