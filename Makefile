@@ -47,7 +47,7 @@ $(STAMPS)/venv: requirements-bootstrap.lock
 
 # uv installs the hashed lock in seconds; where it cannot reach an index that pip is configured for, pip does the same work.
 define install
-	$(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r $(1) \
+	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r $(1) \
 	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
 endef

@@ -52,7 +52,7 @@ Progress = Callable[[int, int, str], None]
 
 # Code that decides what a record says; a change of it reads every delivery again under a new version.
 _NOT_READING: Final = {"__init__.py", "claims.py", "intake.py", "receipts.py", "reading_store.py"}
-_CODE_LISTS: Final = ("code_*.csv", "area*.csv")
+_CODE_LISTS: Final = ("code_*.csv", "area*.csv", "plan_registry.csv")
 
 
 @dataclass

@@ -42,7 +42,7 @@ _DEFAULT_BYTES: Final = 1 << 30
 # its first conversion to numpy, which takes longer than reading a district's register.)
 _PRELOADED: Final = [
     "sources.reading",
-    *(f"sources.parsers.{name}" for name in ("census", "teacher", "finance", "official")),
+    *(f"sources.parsers.{name}" for name in ("census", "teacher", "finance", "flat", "official")),
     "pandas",
 ]
 # The machine's trouble, not the file's: the delivery must be read again later and not be refused now.
