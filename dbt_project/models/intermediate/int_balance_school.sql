@@ -26,15 +26,13 @@ candidates as (
         pupils.school_pupils,
         schools.school_type_code = '218' as is_teaching_point,
         coalesce(
-            types.stages like concat('%', stages.stage, '%')
-            and (types.counts_as_school or schools.school_type_code = '218'),
+            schools.stages like concat('%', stages.stage, '%')
+            and (schools.counts_as_school or schools.school_type_code = '218'),
             false
         ) as is_in_scope,
         resources.school_code is not null as has_resources
     from {{ ref('int_school_year') }} as schools
     cross join stages
-    left join {{ ref('code_school_type') }} as types
-        on schools.school_type_code = types.code
     left join pupils
         on
             schools.period = pupils.period

@@ -36,8 +36,11 @@ select
 from totals
 inner join {{ ref('indicator') }} as indicators
     on totals.indicator_id = indicators.indicator_id
+left join {{ ref('indicator_scope') }} as scopes
+    on totals.indicator_id = scopes.indicator_id
 inner join {{ ref('int_indicator_coverage') }} as coverage
     on
         indicators.feeds = coverage.feeds
+        and coalesce(scopes.subgroup_zh, '') = coverage.subgroup_zh
         and totals.period = coverage.period
         and totals.area_code = coverage.area_code

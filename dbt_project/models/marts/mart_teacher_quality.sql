@@ -57,3 +57,4 @@ inner join {{ ref('int_indicator_coverage') }} as coverage
         totals.area_code = coverage.area_code
         and totals.period = coverage.period
         and coverage.feeds = 'teacher_register'
+        and coverage.subgroup_zh = ''
