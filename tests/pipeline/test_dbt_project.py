@@ -435,7 +435,7 @@ def test_every_relation_and_column_is_described_and_labelled(built: Built) -> No
 
 def test_marts_have_contracts_keys_and_comments_in_the_database(built: Built) -> None:
     marts = {node["name"]: node for node in nodes(built, "model") if node["schema"] == "marts"}
-    assert len(marts) == 11
+    assert len(marts) == 15
     for name, node in marts.items():
         assert node["config"]["contract"]["enforced"], name
         assert node["config"]["meta"]["key"], name
