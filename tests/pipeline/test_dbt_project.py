@@ -257,7 +257,7 @@ def test_city_values_are_exactly_what_the_rows_say(built: Built) -> None:
         f" WHERE area_code = '{CITY}' AND period = 2023 AND method = 'computed' ORDER BY indicator_id"
     )
     expected = {
-        "budget_spend_per_pupil_junior": (1505000 / 100.3333, 1505000, 100.3333, "元"),
+        "budget_spend_per_pupil_junior": (1505000 / ((100 * 8 + 101 * 4) / 12), 1505000, 100.3333, "元"),
         "budget_spend_per_pupil_primary": (20000, 20600000, 1030, "元"),
         "complete_middle_schools": (1, 1, None, "所"),
         "compulsory_enrolment": (0.152, 1520, None, "万人"),

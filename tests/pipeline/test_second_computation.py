@@ -203,7 +203,9 @@ class World:
             name: groups[groups["item"].str.endswith(f"、{name}")].set_index(keys)["amount_3"]
             for name in ("商品和服务支出", "资本性支出")
         }
-        frame = people.join(money[["amount_1", "amount_2", "amount_3", "amount_6"]], how="outer", rsuffix="_money")
+        frame = people.join(
+            money[["amount_1", "amount_2", "amount_3", "amount_6"]], how="outer", suffixes=("", "_money")
+        )
         kinds = pd.concat([people["school_kind_code"], money["school_kind_code"]])
         frame["kind"] = kinds[~kinds.index.duplicated()].map(FINANCE_KINDS)
         frame["average"] = (frame["amount_1"] * 8 + frame["amount_2"] * 4) / 12
@@ -237,7 +239,7 @@ def counted(frame: Frame, index: pd.MultiIndex, column: str | None = None) -> pd
 
 def census_indicators(world: World) -> dict[str, tuple[pd.Series, pd.Series | None]]:
     index = world.reported("school_census")
-    stage = {name: part for name, part in world.pupils.groupby("stage")}
+    stage = dict(list(world.pupils.groupby("stage")))
     learners = {name: counted(part, index, "value") for name, part in stage.items()}
     kids = stage["preschool"]
     schools = world.schools
@@ -387,7 +389,7 @@ def world(released: Path) -> World:
 def mart(released: Path, name: str, where: str = "true") -> Frame:
     database = released / "current" / "marts.duckdb"
     with duckdb.connect(str(database), read_only=True) as connection:
-        return connection.execute(f"SELECT * FROM marts.marts.{name} WHERE {where}").df()  # noqa: S608
+        return connection.execute(f"SELECT * FROM marts.marts.{name} WHERE {where}").df()
 
 
 def close(found: object, expected: float) -> bool:

@@ -3,16 +3,16 @@
 {% macro amount_of_stage(name) -%}
     cast(
         case when schools.stage = 'primary' then resources.{{ name }}_primary else resources.{{ name }}_junior end
-        as decimal(28, 10)
+        as decimal(34, 14)
     )
 {%- endmacro %}
 
 {% macro share_of_school(amount, stage_pupils, school_pupils) -%}
     case
-        when {{ stage_pupils }} = {{ school_pupils }} then cast({{ amount }} as decimal(28, 10))
+        when {{ stage_pupils }} = {{ school_pupils }} then cast({{ amount }} as decimal(34, 14))
         else cast(
             cast({{ amount }} as double) * cast({{ stage_pupils }} as double)
-            / nullif(cast({{ school_pupils }} as double), 0) as decimal(28, 10)
+            / nullif(cast({{ school_pupils }} as double), 0) as decimal(34, 14)
         )
     end
 {%- endmacro %}

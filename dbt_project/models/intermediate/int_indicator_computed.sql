@@ -4,8 +4,8 @@ with totals as (
         parts.period,
         members.area_code,
         members.area_level,
-        cast(sum(parts.numerator) as decimal(24, 4)) as numerator,
-        cast(sum(parts.denominator) as decimal(24, 4)) as denominator
+        sum(parts.numerator) as numerator,
+        sum(parts.denominator) as denominator
     from {{ ref('int_indicator_part') }} as parts
     inner join {{ ref('int_area_member') }} as members
         on
@@ -24,8 +24,8 @@ select
         else {{ school_year_label('totals.period') }}
     end as ref_period,
     {{ indicator_value('indicators.value_rule', 'totals.numerator', 'totals.denominator') }} as value,
-    totals.numerator,
-    totals.denominator,
+    cast(totals.numerator as decimal(24, 4)) as numerator,
+    cast(totals.denominator as decimal(24, 4)) as denominator,
     indicators.unit_zh as unit,
     {{ publish_status('coverage.reported_units', 'coverage.expected_units', 'coverage.incomplete_units') }}
         as publish_status,
