@@ -1,18 +1,21 @@
 """How much of a plan can be measured, and how: the counts behind `docs/plan-coverage.md` and the page itself.
 
-What belongs here: classing statements by the way they are answered, counting, rendering. What does not: deciding which
-statements are computed (the caller reads that from the marts) and writing the file.
+What belongs here: classing statements by the way they are answered, counting, rendering. Which statements are computed
+stands in the dbt seeds that link a statement to its formula; the page can so be made, and checked, without a build.
+What does not: writing the file.
 """
 
 from __future__ import annotations
 
+import csv
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Final, Literal, get_args
 
 from warehouse.errors import UsageError
+from warehouse.paths import project_root
 from warehouse.statement import Feed, Kind, Statement
 
 Method = Literal["computed", "official", "counted_from_register", "pending", "no_source"]
@@ -21,6 +24,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 KINDS: tuple[Kind, ...] = get_args(Kind)
 FEEDS: tuple[Feed, ...] = get_args(Feed)
 REGISTER: Feed = "programme_register"
+SEEDS: Final = "dbt_project/seeds"
 
 METHOD_ZH: dict[Method, str] = {
     "computed": "由数据计算",
@@ -66,6 +70,40 @@ class Coverage:
     def in_part(self) -> list[Statement]:
         """Statements the feeds answer in part or by a stand-in: a source and a missing record."""
         return [s for s, _ in self.rows if s.data_source and s.missing_record_zh]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """Statement ids that the marts answer from records, and those they answer with published figures."""
+
+    computed: frozenset[str]
+    official: frozenset[str]
+
+
+def answers() -> Answers:
+    """What the dbt seeds link to a formula: indicators, partial answers and standing rules.
+
+    Raises UsageError when a seed cannot be read or links to an unknown indicator.
+    """
+    methods = {row["indicator_id"]: row["method_expected"] for row in _seed("indicator")}
+    links = [(row["target_id"], row["indicator_id"]) for row in _seed("target_indicator")]
+    links += [(row["target_id"], row["indicator_id"]) for row in _seed("target_partial_answer")]
+    if unknown := sorted({indicator for _, indicator in links if indicator not in methods}):
+        raise UsageError(f"对应的指标不在指标表中：{'、'.join(unknown)}。", "请改正 target_indicator 等种子表。")
+    rules = {row["target_id"] for row in _seed("standing_rule") if row["measure"]}
+    return Answers(
+        computed=frozenset({target for target, indicator in links if methods[indicator] == "computed"} | rules),
+        official=frozenset(target for target, indicator in links if methods[indicator] == "official"),
+    )
+
+
+def _seed(name: str) -> list[dict[str, str]]:
+    path = project_root() / SEEDS / f"{name}.csv"
+    try:
+        with path.open(encoding="utf-8", newline="") as handle:
+            return list(csv.DictReader(handle, strict=True))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise UsageError(f"种子表 {path} 无法读取：{error}。", "请检查 dbt_project/seeds。") from error
 
 
 def coverage(

@@ -210,3 +210,16 @@ def gate_self_test(
     from orchestration.cli import gate as command
 
     return command.self_test(candidate, as_json=json)
+
+
+@plan_app.command("coverage")
+def plan_coverage(
+    check: Annotated[bool, typer.Option("--check", help="只检查页面是否为最新。Only check.")] = False,
+    output: Annotated[
+        Path | None, typer.Option("--output", help="写到别处（默认 docs/plan-coverage.md）。Write elsewhere.")
+    ] = None,
+) -> int:
+    """生成规划覆盖情况页：每条规划表述由什么数据回答。Write the page on how each statement is answered."""
+    from orchestration.cli import plan as command
+
+    return command.coverage(output, check=check)

@@ -1,16 +1,22 @@
-"""`eduplan plan verify`: the registry against the plan's own text.
+"""`eduplan plan verify`, `eduplan plan coverage`: the registry against the plan's text and against what is computed.
 
-What belongs here: reading the file and listing what was found. What does not: the comparison (`warehouse.registry`).
+What belongs here: reading and writing files, listing what was found. What does not: the comparison
+(`warehouse.registry`), the counting and the page (`warehouse.plan_coverage`).
 """
 
 from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Final
 
 from orchestration.cli.console import out, print_json, table
 from orchestration.cli.main import OK, REFUSED
-from warehouse import registry
+from warehouse import plan_coverage, registry
+from warehouse.files import write_atomic
+from warehouse.paths import project_root
+
+PAGE: Final = Path("docs") / "plan-coverage.md"
 
 
 def verify(text: Path, *, as_json: bool) -> int:
@@ -26,3 +32,20 @@ def verify(text: Path, *, as_json: bool) -> int:
         count = len(registry.of_plan(registry.load(), registry.DEFAULT_PLAN))
         out.print(f"[green]✓[/] 登记表 {count} 条与原文逐条相符。")
     return REFUSED if found else OK
+
+
+def coverage(output: Path | None, *, check: bool) -> int:
+    """Write the page, or only compare it: exit code 1 when `check` finds it old. Raises UsageError, OSError."""
+    statements = registry.of_plan(registry.load(), registry.DEFAULT_PLAN)
+    answers = plan_coverage.answers()
+    table = plan_coverage.coverage(statements, answers.computed, answers.official)
+    page = plan_coverage.render(table).encode("utf-8")
+    path = project_root() / PAGE if output is None else output
+    current = path.is_file() and path.read_bytes() == page
+    if check and not current:
+        out.print(f"[red]✗[/] {path} 不是最新，请执行 eduplan plan coverage。")
+        return REFUSED
+    if not current:
+        write_atomic(path, page)
+    out.print(f"[green]✓[/] {path}：{table.count()} 条，其中数据源能够回答 {table.measurable} 条。")
+    return OK

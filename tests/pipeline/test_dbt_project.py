@@ -62,6 +62,14 @@ SCHOOLS_2023: list[tuple[str, str, str, str, str, bool | None, Forms]] = [
     }),
     (CITY, TECHNICAL, "辛技工学校", "366", "812", None, {"3221": {"enrolment": 1000}, "5176": {"books": 9}}),
 ]  # fmt: skip
+# What the profile says besides; a blank is not a yes.
+MARKS: dict[str, Row] = {
+    "1150000001": {"kindergarten_grade": "grade2"},
+    "1150000002": {"kindergarten_grade": "grade3"},
+    NINE_YEAR: {"group_schooling": True, "district_schooling": True},
+    PRIMARY: {"group_schooling": False, "district_schooling": True},
+    POINT: {"group_schooling": True},
+}
 SCHOOLS_2022 = [(YUZHONG, NINE_YEAR, "丁小学", "312", "811", None, {"3112": {"enrolment": 580}})]
 # person, area, school, post, category, education, stage: A stands in two districts, B's main post is administrative
 TEACHERS = [
@@ -74,6 +82,10 @@ TEACHERS = [
     ("E", CITY, TECHNICAL, "contract", "full_time_teacher", None, "vocational"),
     ("F", WANZHOU, COMPLETE, "contract", "full_time_teacher", "college", "junior"),
 ]
+QUALITIES: dict[str, Row] = {
+    "C": {"title": "intermediate", "certificate_stage": "junior", "age": 40},
+    "E": {"title": "senior_full", "dual_qualified": True, "professional_course": True, "age": 60},
+}
 # area, unit, school kind, students at both ends, total and budget spending
 UNITS = [
     (YUZHONG, "U1", "61", 1000, 1090, 30_000_000, 20_600_000),
@@ -140,7 +152,10 @@ def records() -> dict[str, list[Row]]:
             base = {"stat_year": year, "form_year": year, "area_code": area, "school_code": code, **lineage}
             profile = {"school_type_code": kind, "organiser_code": organiser, "urban_rural_code": "111"}
             rows["school_census__school"].append(
-                base | profile | {"school_name": name, "address_code": "", "inclusive_private": inclusive}
+                base
+                | profile
+                | {"school_name": name, "address_code": "", "inclusive_private": inclusive}
+                | MARKS.get(code, {})
             )
             rows["school_census__figure"] += [
                 base
@@ -153,6 +168,7 @@ def records() -> dict[str, list[Row]]:
             {"stat_year": 2023, "area_code": area, "school_code": school, "person_key": person * 64, "post_kind": post,
              "post_category": category, "education": education, "teaching_stage": stage, "id_valid": True,
              "row_no": number, "delivery_id": delivery_id("teacher_register", area, 2023, post)}
+            | QUALITIES.get(person, {})
         )  # fmt: skip
     for area, unit, kind, start, end, total, budget in UNITS:
         base = {"fiscal_year": 2023, "area_code": area, "unit_code": unit, "unit_name": unit, "school_kind_code": kind}
@@ -241,17 +257,27 @@ def test_city_values_are_exactly_what_the_rows_say(built: Built) -> None:
         f" WHERE area_code = '{CITY}' AND period = 2023 AND method = 'computed' ORDER BY indicator_id"
     )
     expected = {
-        "budget_spend_per_pupil_junior": (1505000 / 100.3333, 1505000, 100.3333, "元"),
+        "budget_spend_per_pupil_junior": (1505000 / ((100 * 8 + 101 * 4) / 12), 1505000, 100.3333, "元"),
         "budget_spend_per_pupil_primary": (20000, 20600000, 1030, "元"),
+        "complete_middle_schools": (1, 1, None, "所"),
         "compulsory_enrolment": (0.152, 1520, None, "万人"),
+        "compulsory_oversize_schools": (0, 0, None, "所"),
+        "compulsory_standard_class_share": (100 * 26 / 31, 26, 31, "%"),
+        "district_schooling_share": (100 * 2 / 3, 2, 3, "%"),
         "education_spend_total": (0.32, 32000000, None, "亿元"),
         "fulltime_teachers": (0.0005, 5, None, "万人"),
+        "group_schooling_share": (100 / 3, 1, 3, "%"),
+        "group_schooling_share_core": (100, 1, 1, "%"),
         "junior_enrolment": (0.05, 500, None, "万人"),
         "junior_large_class_share": (0, 0, 6, "%"),
         "junior_pupil_teacher_ratio": (250, 500, 2, "教师=1"),
+        "mid_senior_title_share": (25, 1, 4, "%"),
         "pre_enrolment": (0.055, 550, None, "万人"),
+        "pre_grade2_plus_share": (100 / 3, 1, 3, "%"),
         "pre_inclusive_coverage": (100 * 450 / 550, 450, 550, "%"),
         "pre_public_share": (100 * 350 / 550, 350, 550, "%"),
+        "pre_pupil_teacher_ratio": (None, 550, 0, "教师=1"),
+        "pre_teacher_certified_share": (None, 0, 0, "%"),
         "primary_enrolment": (0.102, 1020, None, "万人"),
         "primary_large_class_share": (12, 3, 25, "%"),
         "primary_pupil_teacher_ratio": (1020, 1020, 1, "教师=1"),
@@ -261,12 +287,17 @@ def test_city_values_are_exactly_what_the_rows_say(built: Built) -> None:
         "senior_large_class_share": (0, 0, 10, "%"),
         "senior_pupil_teacher_ratio": (500, 500, 1, "教师=1"),
         "senior_vocational_enrolment": (0.1, 1000, None, "万人"),
+        "special_school_coverage_200k": (0, 0, 37, "%"),
         "teacher_bachelor_share": (100 * 2 / 3, 2, 3, "%"),
+        "vocational_dual_share_fulltime": (100, 1, 1, "%"),
+        "vocational_dual_share_professional": (100, 1, 1, "%"),
+        "vocational_general_ratio": (2, 1000, 500, "普高=1"),
     }
     assert [row[0] for row in found] == sorted(expected)
     for indicator, value, numerator, denominator, unit in found:
         rest = (float(numerator), None if denominator is None else float(denominator), unit)
-        assert (value, *rest) == (pytest.approx(expected[indicator][0], rel=1e-12), *expected[indicator][1:]), indicator
+        exact = expected[indicator][0] if value is None else pytest.approx(expected[indicator][0], rel=1e-12)
+        assert (value, *rest) == (exact, *expected[indicator][1:]), indicator
 
 
 def test_districts_groups_and_municipal_schools_add_up(built: Built) -> None:
@@ -327,7 +358,7 @@ def test_plan_progress_follows_the_rule_of_each_target(built: Built) -> None:
             " FROM marts.mart_plan_progress"
         )
     }
-    assert len(judged) == (17 + 4) * 5
+    assert len(judged) == (17 + 4 + 9) * 5
     stock = "规模类指标受学龄人口变动影响，须结合人口解读"
     forecast = "预测值为自基年起的线性外推，不是统计数"
     assert judged["box1.preschool.enrolment", 2021] == ("cannot_assess", "无法评估", "无数据")
@@ -404,7 +435,7 @@ def test_every_relation_and_column_is_described_and_labelled(built: Built) -> No
 
 def test_marts_have_contracts_keys_and_comments_in_the_database(built: Built) -> None:
     marts = {node["name"]: node for node in nodes(built, "model") if node["schema"] == "marts"}
-    assert len(marts) == 9
+    assert len(marts) == 15
     for name, node in marts.items():
         assert node["config"]["contract"]["enforced"], name
         assert node["config"]["meta"]["key"], name

@@ -65,3 +65,19 @@
 {% macro census_day(period) -%}
     make_date({{ period }}, 9, 1)
 {%- endmacro %}
+
+{% macro is_compulsory_school(counts_as_school, stages) -%}
+    ({{ counts_as_school }} and coalesce({{ stages }} like '%primary%' or {{ stages }} like '%junior%', false))
+{%- endmacro %}
+
+{% macro is_grade2_or_above(kindergarten_grade) -%}
+    coalesce({{ kindergarten_grade }} in ('model', 'grade1', 'grade2'), false)
+{%- endmacro %}
+
+{% macro is_oversize_school(compulsory_pupils, stages) -%}
+    coalesce({{ compulsory_pupils }} > case when {{ stages }} like '%|%' then 2500 else 2000 end, false)
+{%- endmacro %}
+
+{% macro standard_classes(stage, class_le45, class_46_50) -%}
+    case when {{ stage }} = 'junior' then {{ class_le45 }} + {{ class_46_50 }} else {{ class_le45 }} end
+{%- endmacro %}

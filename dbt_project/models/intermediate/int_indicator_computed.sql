@@ -4,8 +4,8 @@ with totals as (
         parts.period,
         members.area_code,
         members.area_level,
-        cast(sum(parts.numerator) as decimal(24, 4)) as numerator,
-        cast(sum(parts.denominator) as decimal(24, 4)) as denominator
+        sum(parts.numerator) as numerator,
+        sum(parts.denominator) as denominator
     from {{ ref('int_indicator_part') }} as parts
     inner join {{ ref('int_area_member') }} as members
         on
@@ -24,8 +24,8 @@ select
         else {{ school_year_label('totals.period') }}
     end as ref_period,
     {{ indicator_value('indicators.value_rule', 'totals.numerator', 'totals.denominator') }} as value,
-    totals.numerator,
-    totals.denominator,
+    cast(totals.numerator as decimal(24, 4)) as numerator,
+    cast(totals.denominator as decimal(24, 4)) as denominator,
     indicators.unit_zh as unit,
     {{ publish_status('coverage.reported_units', 'coverage.expected_units', 'coverage.incomplete_units') }}
         as publish_status,
@@ -36,8 +36,11 @@ select
 from totals
 inner join {{ ref('indicator') }} as indicators
     on totals.indicator_id = indicators.indicator_id
+left join {{ ref('indicator_scope') }} as scopes
+    on totals.indicator_id = scopes.indicator_id
 inner join {{ ref('int_indicator_coverage') }} as coverage
     on
         indicators.feeds = coverage.feeds
+        and coalesce(scopes.subgroup_zh, '') = coverage.subgroup_zh
         and totals.period = coverage.period
         and totals.area_code = coverage.area_code

@@ -1,11 +1,17 @@
 with feed_sets as (
-    select distinct feeds from {{ ref('indicator') }}
-    where method_expected = 'computed'
+    select distinct
+        indicators.feeds,
+        coalesce(scopes.subgroup_zh, '') as subgroup_zh
+    from {{ ref('indicator') }} as indicators
+    left join {{ ref('indicator_scope') }} as scopes
+        on indicators.indicator_id = scopes.indicator_id
+    where indicators.method_expected = 'computed'
 ),
 
 leaves as (
     select
         feed_sets.feeds,
+        feed_sets.subgroup_zh,
         feed_areas.period,
         feed_areas.area_code,
         feed_areas.area_name_zh,
@@ -16,12 +22,19 @@ leaves as (
     from feed_sets
     inner join {{ ref('int_feed_area_year') }} as feed_areas
         on concat('|', feed_sets.feeds, '|') like concat('%|', feed_areas.feed, '|%')
-    group by feed_sets.feeds, feed_areas.period, feed_areas.area_code, feed_areas.area_name_zh
+    inner join {{ ref('stg_area') }} as areas
+        on feed_areas.area_code = areas.area_code
+    where
+        feed_sets.subgroup_zh = ''
+        or feed_sets.subgroup_zh = areas.subgroup_zh
+    group by
+        feed_sets.feeds, feed_sets.subgroup_zh, feed_areas.period, feed_areas.area_code, feed_areas.area_name_zh
 ),
 
 members as (
     select
         leaves.feeds,
+        leaves.subgroup_zh,
         areas.period,
         areas.area_code,
         areas.area_level,
@@ -32,7 +45,8 @@ members as (
         leaves.rows_quarantined,
         leaves.reported_on,
         row_number() over (
-            partition by leaves.feeds, areas.period, areas.area_code, leaves.is_reported, leaves.is_complete
+            partition by
+                leaves.feeds, leaves.subgroup_zh, areas.period, areas.area_code, leaves.is_reported, leaves.is_complete
             order by areas.part_area_code
         ) as place
     from {{ ref('int_area_member') }} as areas
@@ -44,6 +58,7 @@ members as (
 
 select
     feeds,
+    subgroup_zh,
     period,
     area_code,
     area_level,
@@ -56,5 +71,5 @@ select
     {{ join_texts('area_name_zh', '、', 'part_area_code', 'is_reported and not is_complete and place <= 5') }}
         as incomplete_zh
 from members
-group by feeds, period, area_code, area_level
+group by feeds, subgroup_zh, period, area_code, area_level
 having count(*) filter (where is_reported) > 0

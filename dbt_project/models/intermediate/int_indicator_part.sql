@@ -13,15 +13,33 @@
     ('junior_large_class_share', 'junior_large_classes', 'junior_classes'),
     ('senior_large_class_share', 'senior_large_classes', 'senior_classes'),
     ('school_count', 'schools', none),
+    ('compulsory_standard_class_share', 'compulsory_standard_classes', 'compulsory_classes'),
+    ('vocational_general_ratio', 'senior_vocational', 'senior_general'),
+] -%}
+{%- set school_indicators = [
+    ('pre_grade2_plus_share', 'kindergartens_grade2_plus', 'kindergartens'),
+    ('group_schooling_share', 'compulsory_in_group', 'compulsory_schools'),
+    ('group_schooling_share_core', 'core_in_group', 'core_schools'),
+    ('district_schooling_share', 'compulsory_in_district', 'compulsory_schools'),
+    ('compulsory_oversize_schools', 'compulsory_oversize', none),
+    ('complete_middle_schools', 'complete_middle_schools', none),
+    ('special_school_coverage_200k', 'large_with_special_school', 'large_districts'),
 ] -%}
 {%- set register_indicators = [
     ('fulltime_teachers', 'teachers', none),
     ('teacher_bachelor_share', 'compulsory_bachelors', 'compulsory_teachers'),
 ] -%}
+{%- set quality_indicators = [
+    ('pre_teacher_certified_share', 'preschool_certified', 'preschool_teachers'),
+    ('mid_senior_title_share', 'mid_senior_titles', 'school_teachers'),
+    ('vocational_dual_share_professional', 'dual_qualified_professionals', 'professional_teachers'),
+    ('vocational_dual_share_fulltime', 'dual_qualified_teachers', 'vocational_teachers'),
+] -%}
 {%- set joint_indicators = [
     ('primary_pupil_teacher_ratio', 'primary_stage', 'primary_teachers'),
     ('junior_pupil_teacher_ratio', 'junior', 'junior_teachers'),
     ('senior_pupil_teacher_ratio', 'senior_general', 'senior_teachers'),
+    ('pre_pupil_teacher_ratio', 'preschool', 'preschool_teachers'),
 ] -%}
 {%- set finance_indicators = [
     ('budget_spend_per_pupil_primary', 'budget_primary', 'students_primary'),
@@ -30,7 +48,9 @@
 ] -%}
 {%- set subjects = [
     ('pupils', census_indicators),
+    ('schools', school_indicators),
     ('teachers', register_indicators),
+    ('quality', quality_indicators),
     ('both_feeds', joint_indicators),
     ('finance', finance_indicators),
 ] -%}
@@ -55,8 +75,50 @@ with pupils as (
         sum(class_total) filter (where stage = 'primary') as primary_classes,
         sum(class_total) filter (where stage = 'junior') as junior_classes,
         sum(class_total) filter (where stage = 'senior_general') as senior_classes,
+        sum(class_total) filter (where stage in ('primary', 'junior')) as compulsory_classes,
+        sum({{ standard_classes('stage', 'class_le45', 'class_46_50') }}) filter (
+            where stage in ('primary', 'junior')
+        ) as compulsory_standard_classes,
         sum(school_count) as schools
     from {{ ref('int_stage_area_year') }}
+    group by period, area_code
+),
+
+schools as (
+    select
+        period,
+        area_code,
+        kindergartens,
+        kindergartens_grade2_plus,
+        compulsory_schools,
+        compulsory_in_group,
+        compulsory_in_district,
+        compulsory_oversize,
+        complete_middle_schools,
+        case when subgroup_zh = '中心城区' then compulsory_in_group end as core_in_group,
+        case when subgroup_zh = '中心城区' then compulsory_schools end as core_schools,
+        case when has_200k_people then 1 else 0 end as large_districts,
+        case when has_200k_people and special_schools > 0 then 1 else 0 end as large_with_special_school
+    from {{ ref('int_school_area_year') }}
+),
+
+quality as (
+    select
+        period,
+        area_code,
+        sum(fulltime_teachers) filter (where stage = 'preschool') as preschool_teachers,
+        sum(certified_teachers) filter (where stage = 'preschool') as preschool_certified,
+        sum(fulltime_teachers) filter (
+            where stage in ('preschool', 'primary', 'junior', 'senior_general')
+        ) as school_teachers,
+        sum(mid_senior_title_teachers) filter (
+            where stage in ('preschool', 'primary', 'junior', 'senior_general')
+        ) as mid_senior_titles,
+        sum(fulltime_teachers) filter (where stage = 'senior_vocational') as vocational_teachers,
+        sum(professional_teachers) filter (where stage = 'senior_vocational') as professional_teachers,
+        sum(dual_qualified_teachers) filter (where stage = 'senior_vocational') as dual_qualified_teachers,
+        sum(dual_qualified_professionals) filter (where stage = 'senior_vocational') as dual_qualified_professionals
+    from {{ ref('int_teacher_quality') }}
     group by period, area_code
 ),
 
@@ -65,6 +127,7 @@ teachers as (
         period,
         area_code,
         sum(fulltime_teachers) as teachers,
+        sum(fulltime_teachers) filter (where stage = 'preschool') as preschool_teachers,
         sum(fulltime_teachers) filter (where stage = 'primary') as primary_teachers,
         sum(fulltime_teachers) filter (where stage = 'junior') as junior_teachers,
         sum(fulltime_teachers) filter (where stage = 'senior_general') as senior_teachers,
@@ -78,9 +141,11 @@ both_feeds as (
     select
         pupils.period,
         pupils.area_code,
+        pupils.preschool,
         pupils.primary_stage,
         pupils.junior,
         pupils.senior_general,
+        teachers.preschool_teachers,
         teachers.primary_teachers,
         teachers.junior_teachers,
         teachers.senior_teachers

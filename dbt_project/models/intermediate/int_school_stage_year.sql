@@ -35,6 +35,7 @@ select
     pivoted.class_count,
     pivoted.class_total,
     case when pivoted.class_total is not null then {{ class_le45('pivoted') }} end as class_le45,
+    case when pivoted.class_total is not null then pivoted.band_46_50 end as class_46_50,
     case when pivoted.class_total is not null then {{ class_46_55('pivoted') }} end as class_46_55,
     case when pivoted.class_total is not null then {{ class_56_65('pivoted') }} end as class_56_65,
     case when pivoted.class_total is not null then pivoted.band_ge66 end as class_ge66

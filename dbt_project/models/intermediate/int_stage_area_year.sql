@@ -1,5 +1,5 @@
 {%- set counts = ['enrolment', 'entrants', 'graduates', 'female'] -%}
-{%- set class_sizes = ['class_total', 'class_le45', 'class_46_55', 'class_56_65', 'class_ge66'] -%}
+{%- set class_sizes = ['class_total', 'class_le45', 'class_46_50', 'class_46_55', 'class_56_65', 'class_ge66'] -%}
 {%- set stages = ['preschool', 'primary', 'junior', 'senior_general', 'senior_vocational', 'special'] -%}
 with stages as (
     {%- for stage in stages %}

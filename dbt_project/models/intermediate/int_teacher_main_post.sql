@@ -12,6 +12,13 @@ with posts as (
         teachers.post_category,
         teachers.stage,
         {{ is_bachelor_or_above('teachers.education') }} as is_bachelor_or_above,
+        teachers.education,
+        teachers.title,
+        teachers.age,
+        teachers.certificate_stage,
+        teachers.backbone_level,
+        teachers.dual_qualified,
+        teachers.professional_course,
         teachers.delivery_id,
         teachers.row_no
     from {{ ref('stg_teacher') }} as teachers
@@ -59,7 +66,14 @@ select
     post_kind,
     post_category,
     stage,
-    is_bachelor_or_above
+    is_bachelor_or_above,
+    education,
+    title,
+    age,
+    certificate_stage,
+    backbone_level,
+    dual_qualified,
+    professional_course
 from single_posts
 union all
 select
@@ -70,5 +84,12 @@ select
     post_kind,
     post_category,
     stage,
-    is_bachelor_or_above
+    is_bachelor_or_above,
+    education,
+    title,
+    age,
+    certificate_stage,
+    backbone_level,
+    dual_qualified,
+    professional_course
 from main_posts

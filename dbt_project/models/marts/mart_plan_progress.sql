@@ -30,12 +30,14 @@ joined as (
         on targets.plan_id = plans.plan_id
     inner join years
         on years.period between plans.first_year and plans.final_year
+    left join {{ ref('indicator_scope') }} as scopes
+        on targets.indicator_id = scopes.indicator_id
     left join {{ ref('fct_indicator_value') }} as facts
         on
             targets.indicator_id = facts.indicator_id
             and plans.city_area_code = facts.area_code
             and years.period = facts.period
-    where targets.scope = '全市'
+    where targets.scope = coalesce(scopes.scope_zh, '全市')
 ),
 
 ruled as (

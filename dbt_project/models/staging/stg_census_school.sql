@@ -8,6 +8,8 @@ select
     urban_rural_code,
     kindergarten_grade,
     inclusive_private,
+    group_schooling,
+    district_schooling,
     delivery_id,
     member,
     sheet,

@@ -7,6 +7,9 @@ select
     amount_1,
     amount_2,
     amount_3,
+    amount_4,
+    amount_5,
+    amount_6,
     delivery_id
 from {{ source('records', 'education_finance__line') }}
 where

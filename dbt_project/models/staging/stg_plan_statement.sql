@@ -20,5 +20,6 @@ select
     qualifier,
     duplicate_of,
     data_source,
+    missing_record_zh,
     note
 from {{ ref('plan_registry') }}

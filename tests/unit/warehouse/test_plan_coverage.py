@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -101,3 +103,32 @@ def test_page_does_not_depend_on_hash_order() -> None:
         for seed in ("1", "2")
     }
     assert len(pages) == 1
+
+
+def test_answers_are_what_the_seeds_link() -> None:
+    found = plan_coverage.answers()
+    assert "box1.preschool.enrolment" in found.computed
+    assert "rule.fund.per_student_budget_not_fall" in found.computed
+    assert "box7.3.double_qualified" in found.computed
+    assert "rule.compulsory.balance_hold" not in found.computed
+    assert "box1.compulsory.retention" in found.official
+    assert not found.computed & found.official
+
+
+def test_a_link_to_an_unknown_indicator_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seeds = tmp_path / plan_coverage.SEEDS
+    shutil.copytree(project_root() / plan_coverage.SEEDS, seeds)
+    with (seeds / "target_indicator.csv").open("a", encoding="utf-8") as handle:
+        handle.write("box3.3.curriculum_bases,no_such_indicator\n")
+    monkeypatch.setenv("EDUPLAN_PROJECT", str(tmp_path))
+    with pytest.raises(UsageError, match="no_such_indicator"):
+        plan_coverage.answers()
+    (seeds / "target_indicator.csv").unlink()
+    with pytest.raises(UsageError, match="无法读取"):
+        plan_coverage.answers()
+
+
+def test_the_committed_page_is_current() -> None:
+    found = plan_coverage.answers()
+    page = (project_root() / "docs" / "plan-coverage.md").read_text(encoding="utf-8")
+    assert page == render(coverage(PLAN, found.computed, found.official))

@@ -1,0 +1,63 @@
+with compulsory_pupils as (
+    select
+        period,
+        school_code,
+        sum(enrolment) as pupils
+    from {{ ref('int_school_stage_year') }}
+    where stage in ('primary', 'junior')
+    group by period, school_code
+),
+
+schools as (
+    select
+        schools.*,
+        {{ is_compulsory_school('schools.counts_as_school', 'schools.stages') }} as is_compulsory,
+        {{ is_oversize_school('pupils.pupils', 'schools.stages') }} as is_oversize
+    from {{ ref('int_school_year') }} as schools
+    left join compulsory_pupils as pupils
+        on
+            schools.period = pupils.period
+            and schools.school_code = pupils.school_code
+),
+
+counted as (
+    select
+        period,
+        area_code,
+        count(*) filter (where counts_as_school and counting_stage = 'preschool') as kindergartens,
+        count(*) filter (
+            where counts_as_school and counting_stage = 'preschool' and {{ is_grade2_or_above('kindergarten_grade') }}
+        ) as kindergartens_grade2_plus,
+        count(*) filter (where is_compulsory) as compulsory_schools,
+        count(*) filter (where is_compulsory and is_in_group) as compulsory_in_group,
+        count(*) filter (where is_compulsory and is_in_school_district) as compulsory_in_district,
+        count(*) filter (where is_compulsory and is_oversize) as compulsory_oversize,
+        count(*) filter (where school_type_code = '341') as complete_middle_schools,
+        count(*) filter (where counts_as_school and counting_stage = 'special') as special_schools
+    from schools
+    group by period, area_code
+)
+
+select
+    reported.period,
+    reported.area_code,
+    areas.subgroup_zh,
+    coalesce(areas.area_level = 'district' and areas.population_2020 >= 200000, false) as has_200k_people,
+    coalesce(counted.kindergartens, 0) as kindergartens,
+    coalesce(counted.kindergartens_grade2_plus, 0) as kindergartens_grade2_plus,
+    coalesce(counted.compulsory_schools, 0) as compulsory_schools,
+    coalesce(counted.compulsory_in_group, 0) as compulsory_in_group,
+    coalesce(counted.compulsory_in_district, 0) as compulsory_in_district,
+    coalesce(counted.compulsory_oversize, 0) as compulsory_oversize,
+    coalesce(counted.complete_middle_schools, 0) as complete_middle_schools,
+    coalesce(counted.special_schools, 0) as special_schools
+from {{ ref('int_feed_area_year') }} as reported
+inner join {{ ref('stg_area') }} as areas
+    on reported.area_code = areas.area_code
+left join counted
+    on
+        reported.period = counted.period
+        and reported.area_code = counted.area_code
+where
+    reported.feed = 'school_census'
+    and reported.is_reported

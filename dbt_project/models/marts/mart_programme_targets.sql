@@ -1,0 +1,97 @@
+with years as (
+    {{ year_spine() }}
+),
+
+targets as (
+    select
+        targets.target_id,
+        targets.plan_id,
+        targets.kind,
+        targets.section,
+        targets.box,
+        targets.indicator_zh,
+        targets.scope,
+        targets.operator,
+        targets.value_low,
+        targets.value_high,
+        targets.unit_zh,
+        targets.duplicate_of,
+        plans.city_area_code,
+        years.period as year
+    from {{ ref('dim_target') }} as targets
+    inner join {{ ref('plan') }} as plans
+        on targets.plan_id = plans.plan_id
+    inner join years
+        on years.period between plans.first_year and plans.final_year
+    where targets.kind in ('programme_target', 'text_target')
+),
+
+answered as (
+    select
+        targets.*,
+        coalesce(own.indicator_id, other.indicator_id, partly.indicator_id) as indicator_id,
+        case
+            when own.target_id is not null then 'indicator'
+            when other.target_id is not null then 'duplicate'
+            when partly.target_id is not null then 'part'
+            else 'none'
+        end as answered_by,
+        coalesce(own.value, other.value, part_facts.value) as value,
+        coalesce(own.method, other.method, part_facts.method) as method,
+        coalesce(own.status, 'cannot_assess') as status,
+        case
+            when own.target_id is not null then own.note
+            when other.target_id is not null
+                then concat_ws('；', concat('与 ', targets.duplicate_of, ' 同一指标，在该条评价'), other.note)
+            when partly.target_id is not null
+                then concat_ws('；', concat('只能回答一部分：', partly.covers_zh), {{ unanswered_reason('sources', "''") }})
+            else {{ unanswered_reason('sources', "''") }}
+        end as note
+    from targets
+    inner join {{ ref('int_statement_source') }} as sources
+        on targets.target_id = sources.target_id
+    left join {{ ref('mart_plan_progress') }} as own
+        on
+            targets.target_id = own.target_id
+            and targets.city_area_code = own.area_code
+            and targets.year = own.year
+    left join {{ ref('mart_plan_progress') }} as other
+        on
+            targets.duplicate_of = other.target_id
+            and targets.city_area_code = other.area_code
+            and targets.year = other.year
+    left join {{ ref('target_partial_answer') }} as partly
+        on coalesce(targets.duplicate_of, targets.target_id) = partly.target_id
+    left join {{ ref('fct_indicator_value') }} as part_facts
+        on
+            partly.indicator_id = part_facts.indicator_id
+            and targets.city_area_code = part_facts.area_code
+            and targets.year = part_facts.period
+)
+
+select
+    answered.target_id,
+    answered.plan_id,
+    answered.kind,
+    answered.section,
+    answered.box,
+    answered.indicator_zh,
+    answered.scope,
+    answered.operator,
+    answered.value_low,
+    answered.value_high,
+    answered.unit_zh,
+    answered.city_area_code as area_code,
+    cast(answered.year as integer) as year,
+    answered.answered_by,
+    answered.indicator_id,
+    answered.value,
+    answered.method,
+    answered.status,
+    case when answered.year = plans.final_year then labels.final_status_zh else labels.status_zh end as status_zh,
+    answered.note
+from answered
+inner join {{ ref('plan') }} as plans
+    on answered.plan_id = plans.plan_id
+left join {{ ref('status_label') }} as labels
+    on answered.status = labels.status
