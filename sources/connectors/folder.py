@@ -14,15 +14,11 @@ from pathlib import Path
 from typing import Final
 
 from sources.connectors.arrival import Arrival
+from sources.connectors.names import is_temporary
 from warehouse.clock import now
 
 CONNECTOR: Final = "folder"
 DEFAULT_SETTLE_SECONDS: Final = 2.0
-
-# What editors, browsers and copying programs leave while they are at it, and what desktops leave anyway.
-_TEMPORARY_PREFIXES: Final = (".", "~$", "~")
-_TEMPORARY_SUFFIXES: Final = (".tmp", ".part", ".partial", ".filepart", ".crdownload", ".swp", "~")
-_DESKTOP_NAMES: Final = {"thumbs.db", "desktop.ini"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +55,7 @@ def strays(inbox: Path, feeds: Collection[str]) -> list[str]:
     """Names directly below the inbox that belong to no feed; nothing handed in may be overlooked in silence."""
     if not inbox.is_dir():
         return []
-    names = (entry.name for entry in inbox.iterdir() if not _is_temporary(entry.name))
+    names = (entry.name for entry in inbox.iterdir() if not is_temporary(entry.name))
     return sorted(readable_name(name) for name in names if name not in feeds)
 
 
@@ -70,7 +66,7 @@ def special_files(inbox: Path, feeds: Collection[str]) -> list[str]:
         for feed in sorted(feeds)
         for path, folders, names in ((Path(found[0]), found[1], found[2]) for found in os.walk(inbox / feed))
         for name in (*names, *folders)
-        if not _is_temporary(name) and stat.S_IFMT((path / name).lstat().st_mode) not in {stat.S_IFREG, stat.S_IFDIR}
+        if not is_temporary(name) and stat.S_IFMT((path / name).lstat().st_mode) not in {stat.S_IFREG, stat.S_IFDIR}
     )
 
 
@@ -92,10 +88,10 @@ def _printable(name: str) -> str:
 
 def _files(folder: Path) -> Iterator[_Found]:
     for parent, folders, names in os.walk(folder, followlinks=False):
-        folders[:] = sorted(name for name in folders if not _is_temporary(name))
+        folders[:] = sorted(name for name in folders if not is_temporary(name))
         for name in sorted(names):
             path = Path(parent) / name
-            if not _is_temporary(name):
+            if not is_temporary(name):
                 yield from _look(path)
 
 
@@ -107,11 +103,6 @@ def _look(path: Path) -> Iterator[_Found]:
         return
     if stat.S_ISREG(status.st_mode):
         yield _Found(path, status.st_size, status.st_mtime_ns)
-
-
-def _is_temporary(name: str) -> bool:
-    lowered = name.lower()
-    return lowered.startswith(_TEMPORARY_PREFIXES) or lowered.endswith(_TEMPORARY_SUFFIXES) or lowered in _DESKTOP_NAMES
 
 
 def _arrival(inbox: Path, feed: str, file: _Found) -> Arrival:
