@@ -39,7 +39,7 @@ def build_records_assets() -> list[AssetsDefinition]:
         context: AssetExecutionContext, workbench: ResourceParam[Workbench]
     ) -> Iterator[MaterializeResult[None]]:
         """Take in everything that waits; one scan and one set of readers for all feeds."""
-        report = steps.take_in(workbench)
+        report = steps.take_in(workbench, build_follows=True)
         for problem in report.problems:
             context.log.warning(problem)
         for found in contracts:
