@@ -139,6 +139,19 @@ def explain(
 
 
 @app.command()
+def evaluate(
+    kind: Annotated[str, typer.Option(help="annual 年度、mid-term 中期或 final 总结。Kind of evaluation.")],
+    year: Annotated[int | None, typer.Option(help="年度；不填取最新。The newest when left out.")] = None,
+    plan: Annotated[str, typer.Option(help="规划编号。The plan's id.")] = "cq-145-education",
+    json: Json = False,
+) -> int:
+    """评估规划：约束性指标逐项在前，其余按状态计数。Evaluate a plan, binding targets first."""
+    from orchestration.cli import evaluate as command
+
+    return command.evaluate(kind, year, plan, as_json=json)
+
+
+@app.command()
 def diff(
     old: Annotated[str, typer.Argument(help="较早的发布编号。The earlier release.")],
     new: Annotated[str, typer.Argument(help="较晚的发布编号。The later release.")],

@@ -95,7 +95,7 @@ class _Series:
 
 def _of_statement(seed: int, number: int, statement: Statement) -> Iterator[Event]:
     rng = np.random.default_rng(np.random.SeedSequence([seed, 41, number]))
-    kind = next((kind for pattern, kind in _KINDS if re.search(pattern, statement.indicator_zh)), "project")
+    kind = _kind(statement)
     before, goal = _counts(statement, kind)
     total = before + round(goal * float(rng.uniform(0.85, 1.12)))
     total = min(total, _DISTRICTS) if kind == "district" else total
@@ -110,6 +110,13 @@ def _of_statement(seed: int, number: int, statement: Statement) -> Iterator[Even
         yield granted
         if kind != "district" and granted.year < LAST_YEAR and rng.random() < 0.015:
             yield _withdrawn(granted)
+
+
+def _kind(statement: Statement) -> str:
+    """What is recognised: a district where the statement counts by district, else what its indicator names."""
+    if "以区县为单位" in statement.scope:
+        return "district"
+    return next((kind for pattern, kind in _KINDS if re.search(pattern, statement.indicator_zh)), "project")
 
 
 def _counts(statement: Statement, kind: str) -> tuple[int, int]:

@@ -26,6 +26,8 @@
 
 {% macro target_met(value, operator, target, direction) -%}
     case
+        when {{ operator }} = 'about' and {{ direction }} <> 'down'
+            then {{ value }} >= {{ target }} * (1 - {{ var('about_tolerance_percent') }} / 100.0)
         when {{ operator }} = '>' then {{ value }} > {{ target }}
         when {{ operator }} = '<' then {{ value }} < {{ target }}
         when {{ operator }} = '>=' then {{ value }} >= {{ target }}
@@ -57,25 +59,116 @@
     ({{ operator }} = 'about' or coalesce({{ qualifier }} like '%basically%' or {{ qualifier }} like '%about%', false))
 {%- endmacro %}
 
-{% macro unassessable_reason(value, publish_status, rule, is_met, is_final, is_approximate) -%}
+{% macro target_type(judged) -%}
     case
-        when {{ value }} is null then '无数据'
-        when {{ publish_status }} = 'partial' then '覆盖不全'
-        when {{ rule }} = 'no_number' then '目标只有方向，没有数字'
-        when {{ is_met }} then cast(null as varchar)
-        when {{ is_approximate }} and ({{ is_final }} or {{ rule }} <> 'pace') then '目标为约数或“基本”，未约定容差'
-        when {{ rule }} = 'no_baseline' and not {{ is_final }} then '无可比基数，无法计算进度'
+        when {{ judged }}.operator in ('trend_up', 'trend_down') then 'trend'
+        when {{ judged }}.target is null then 'state'
+        when {{ judged }}.judged_as in ('maintain', 'floor') then {{ judged }}.judged_as
+        when {{ judged }}.operator = 'range' then 'range'
+        when {{ judged }}.is_approximate then 'about'
+        when {{ judged }}.operator = 'coverage_all' then 'coverage'
+        when {{ judged }}.counted_of = 'districts' then 'share_of_units'
+        when {{ judged }}.is_cumulative then 'cumulative'
+        when {{ judged }}.operator in ('>', '<') then 'strict'
+        else 'reach'
     end
 {%- endmacro %}
 
-{% macro progress_status(reason, rule, is_met, is_held, is_final, band) -%}
+{% macro target_type_zh(target_type) -%}
+    case {{ target_type }}
+        when 'trend' then '方向'
+        when 'state' then '状态'
+        when 'maintain' then '保持'
+        when 'floor' then '下限（起点已达到）'
+        when 'range' then '区间'
+        when 'about' then '约数'
+        when 'coverage' then '全覆盖'
+        when 'share_of_units' then '区县占比'
+        when 'cumulative' then '累计新增'
+        when 'strict' then '严格大于'
+        when 'reach' then '达到'
+    end
+{%- endmacro %}
+
+{% macro trend_met(value, start_value, operator) -%}
     case
-        when {{ reason }} is not null then 'cannot_assess'
-        when {{ is_final }} and {{ is_met }} then 'achieved'
-        when {{ is_final }} then 'behind'
-        when {{ rule }} in ('maintain', 'floor') and {{ is_held }} then 'held'
-        when {{ rule }} in ('maintain', 'floor') then 'lost'
+        when {{ operator }} = 'trend_down' then {{ value }} < {{ start_value }} or ({{ value }} = 0 and {{ start_value }} = 0)
+        else {{ value }} > {{ start_value }}
+    end
+{%- endmacro %}
+
+{% macro trend_lost(value, start_value, operator) -%}
+    case when {{ operator }} = 'trend_down' then {{ value }} > {{ start_value }} else {{ value }} < {{ start_value }} end
+{%- endmacro %}
+
+{% macro compound_growth(from_value, to_value, years) -%}
+    case
+        when {{ from_value }} > 0 and {{ to_value }} >= 0
+            then power({{ to_value }} / nullif({{ from_value }}, 0), 1.0 / nullif({{ years }}, 0)) - 1
+    end
+{%- endmacro %}
+
+{% macro open_sdg_reading(ratio, is_met) -%}
+    case
+        when {{ ratio }} is null then cast(null as varchar)
         when {{ is_met }} then 'achieved'
+        when {{ ratio }} >= 0.95 then 'on_track'
+        when {{ ratio }} >= 0.6 then 'progress'
+        when {{ ratio }} >= 0 then 'limited'
+        else 'deterioration'
+    end
+{%- endmacro %}
+
+{% macro forecast_in_series(start_value, start_year, value, year, final_year) -%}
+    {{ value }} + ({{ value }} - {{ start_value }}) / nullif(cast({{ year }} - {{ start_year }} as double), 0)
+    * ({{ final_year }} - {{ year }})
+{%- endmacro %}
+
+{% macro unassessable_reason(judged) -%}
+    case
+        when {{ judged }}.value is null and not {{ judged }}.is_due then 'not_yet_due'
+        when {{ judged }}.value is null then 'no_data'
+        when {{ judged }}.publish_status = 'partial' then 'incomplete'
+        when {{ judged }}.break_zh is not null then 'definition_changed'
+        when {{ judged }}.target_type = 'state' then 'no_number'
+        when {{ judged }}.target_type = 'trend' and {{ judged }}.compared_with is null then 'no_baseline'
+        when {{ judged }}.is_met then cast(null as varchar)
+        when {{ judged }}.measure_type = 'event' and not {{ judged }}.is_final then 'not_yet_due'
+        when {{ judged }}.is_approximate and ({{ judged }}.is_final or {{ judged }}.judged_as <> 'pace')
+            then 'no_tolerance'
+        when {{ judged }}.target_type <> 'trend' and {{ judged }}.judged_as = 'no_baseline' and not {{ judged }}.is_final
+            then 'no_baseline'
+    end
+{%- endmacro %}
+
+{% macro unassessable_reason_zh(judged) -%}
+    case {{ judged }}.reason
+        when 'not_yet_due'
+            then case when {{ judged }}.value is null then '该年数据尚未到期' else '评定事项，终期前未评出不作结论' end
+        when 'no_data' then '无数据'
+        when 'incomplete' then concat('覆盖不全', case when {{ judged }}.fact_note <> '' then '；' else '' end, {{ judged }}.fact_note)
+        when 'definition_changed' then concat('口径变动：', {{ judged }}.break_zh)
+        when 'no_number' then '目标只有状态，没有数字'
+        when 'no_baseline'
+            then case
+                when {{ judged }}.baseline_text <> '' then concat('规划基数为“', {{ judged }}.baseline_text, '”，无法计算进度')
+                else '无可比基数，无法计算进度'
+            end
+        when 'no_tolerance' then '目标为约数或“基本”，未约定容差'
+    end
+{%- endmacro %}
+
+{% macro progress_status(judged, band) -%}
+    case
+        when {{ judged }}.reason is not null then 'cannot_assess'
+        when {{ judged }}.is_final and {{ judged }}.is_met then 'achieved'
+        when {{ judged }}.is_final then 'behind'
+        when {{ judged }}.judged_as in ('maintain', 'floor') and {{ judged }}.is_held then 'held'
+        when {{ judged }}.judged_as in ('maintain', 'floor') then 'lost'
+        when {{ judged }}.target_type = 'trend' and {{ judged }}.is_met then 'on_pace'
+        when {{ judged }}.target_type = 'trend' and {{ judged }}.is_lost then 'worsening'
+        when {{ judged }}.target_type = 'trend' then 'behind'
+        when {{ judged }}.is_met then 'achieved'
         else {{ band }}
     end
 {%- endmacro %}
@@ -84,17 +177,44 @@
     nullif(
         concat_ws(
             '；',
-            {{ judged }}.reason,
-            case when {{ judged }}.reason = '覆盖不全' then {{ judged }}.fact_note end,
+            {{ unassessable_reason_zh(judged) }},
+            case
+                when {{ judged }}.method = 'register' and {{ judged }}.reason is distinct from 'incomplete'
+                    then {{ judged }}.fact_note
+            end,
             case
                 when {{ judged }}.operator = '>' and {{ judged }}.value = {{ judged }}.target
                     then '与目标持平，未严格超过'
             end,
             case
+                when {{ judged }}.operator = 'range' and {{ judged }}.value >= {{ judged }}.target_high
+                    then '已达到区间上限'
+            end,
+            case
+                when
+                    {{ judged }}.target_type = 'trend'
+                    and {{ judged }}.reason is null
+                    and not {{ judged }}.is_met
+                    and not {{ judged }}.is_lost
+                    then '与起点持平'
+            end,
+            case
                 when {{ judged }}.measure_type = 'stock' and {{ judged }}.status in ('worsening', 'behind')
+                    and {{ judged }}.method <> 'register'
                     then '规模类指标受学龄人口变动影响，须结合人口解读'
             end,
-            case when {{ judged }}.forecast is not null then '预测值为自基年起的线性外推，不是统计数' end
+            case {{ judged }}.baseline_source
+                when 'data' then '规划未印基数，取基年数据为起点'
+                when 'zero' then '累计新增以0为起点'
+            end,
+            {{ judged }}.series_note,
+            case
+                when {{ judged }}.forecast_method = 'linear_from_baseline' then '预测值为自基年起的线性外推，不是统计数'
+                when {{ judged }}.forecast_method = 'linear_in_series'
+                    then concat(
+                        '预测值为自', cast({{ judged }}.start_year as varchar), '年起同口径数列的线性外推，不是统计数'
+                    )
+            end
         ),
         ''
     )

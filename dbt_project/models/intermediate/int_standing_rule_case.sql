@@ -4,6 +4,7 @@ with rules as (
         statements.target_id,
         statements.plan_id,
         statements.unit_zh,
+        statements.value_low as limit_value,
         plans.city_area_code,
         plans.first_year,
         plans.final_year,
@@ -107,8 +108,111 @@ from_balance as (
     where rules.comparison = 'all_schools'
 ),
 
+from_fiscal as (
+    select
+        rules.target_id,
+        pairs.area_code,
+        pairs.fiscal_year as year,
+        'all' as school_kind,
+        pairs.unit_zh,
+        cast(pairs.left_value as decimal(24, 4)) as left_value,
+        cast(pairs.right_value as decimal(24, 4)) as right_value,
+        pairs.reason,
+        {{ at_least_status('pairs.left_value', 'pairs.right_value', 'rules.is_strict') }} as compared,
+        nullif(
+            concat_ws('；', case when pairs.left_value = pairs.right_value then '两侧相等' end, pairs.remark), ''
+        ) as remark
+    from rules
+    inner join {{ ref('int_fiscal_comparison') }} as pairs
+        on
+            rules.measure = pairs.measure
+            and rules.comparison = pairs.comparison
+            and pairs.fiscal_year between rules.first_year and rules.final_year
+),
+
+from_floors as (
+    select
+        rules.target_id,
+        facts.area_code,
+        facts.period as year,
+        'all' as school_kind,
+        rules.unit_zh,
+        cast(facts.value as decimal(24, 4)) as left_value,
+        cast(rules.limit_value as decimal(24, 4)) as right_value,
+        case
+            when facts.value is null then '没有数'
+            when facts.publish_status <> 'final' then concat('覆盖不全；', facts.note)
+        end as reason,
+        {{ at_least_status('facts.value', 'rules.limit_value', 'rules.is_strict') }} as compared,
+        cast(null as varchar) as remark
+    from rules
+    inner join {{ ref('fct_indicator_value') }} as facts
+        on
+            rules.measure = facts.indicator_id
+            and facts.area_level in ('city', 'district')
+            and facts.period between rules.first_year and rules.final_year
+    where rules.comparison = 'floor'
+),
+
+from_register as (
+    select
+        rules.target_id,
+        members.area_code,
+        members.period as year,
+        'all' as school_kind,
+        '个' as unit_zh,
+        cast(case when count(spells.event_id) > 0 then 1 else 0 end as decimal(24, 4)) as left_value,
+        cast(1 as decimal(24, 4)) as right_value,
+        case
+            when max(counts.publish_status) <> 'final' then concat('认定登记不全；', max(counts.note))
+            -- What is being rolled out is due at the end; what was granted before the plan is due every year.
+            when
+                count(spells.event_id) = 0
+                and max(rules.measure) = max(rules.target_id)
+                and members.period < max(rules.final_year)
+                then '推行中，终期前未认定不作结论'
+            when count(spells.event_id) = 0 and max(granted.was_granted) is null
+                and max(rules.measure) <> max(rules.target_id)
+                then '登记中没有该区县的认定，无从说巩固'
+        end as reason,
+        case when count(spells.event_id) > 0 then 'holds' else 'broken' end as compared,
+        cast(null as varchar) as remark
+    from rules
+    inner join {{ ref('int_register_member') }} as members
+        on
+            members.denominator = 'districts'
+            and members.period between rules.first_year and rules.final_year
+    inner join {{ ref('int_register_count') }} as counts
+        on
+            rules.measure = counts.target_id
+            and members.period = counts.period
+    left join {{ ref('int_register_spell') }} as spells
+        on
+            rules.measure = spells.target_id
+            and members.object_code = spells.object_code
+            and {{ stands_on('spells', year_end('members.period')) }}
+    left join (
+        select distinct
+            target_id,
+            object_code,
+            1 as was_granted
+        from {{ ref('int_register_spell') }}
+    ) as granted
+        on
+            rules.measure = granted.target_id
+            and members.object_code = granted.object_code
+    where rules.comparison = 'register_district'
+    group by rules.target_id, members.area_code, members.period
+),
+
 cases as (
     select * from from_finance
+    union all
+    select * from from_fiscal
+    union all
+    select * from from_floors
+    union all
+    select * from from_register
     union all
     select * from from_indicators
     union all

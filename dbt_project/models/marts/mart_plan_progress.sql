@@ -1,95 +1,117 @@
-with years as (
-    {{ year_spine() }}
-),
-
-joined as (
+with based as (
     select
-        targets.target_id,
-        targets.indicator_id,
-        targets.plan_id,
-        plans.city_area_code as area_code,
-        years.period as year,
-        plans.baseline_year,
-        plans.final_year,
-        years.period = plans.final_year as is_final,
-        targets.baseline,
-        coalesce(targets.value_low, targets.value_high) as target,
-        targets.operator,
-        targets.qualifier,
-        targets.measure_type,
-        targets.binding,
-        indicators.direction,
-        facts.value,
-        facts.method,
-        facts.publish_status,
-        facts.note as fact_note
-    from {{ ref('dim_target') }} as targets
-    inner join {{ ref('dim_indicator') }} as indicators
-        on targets.indicator_id = indicators.indicator_id
-    inner join {{ ref('plan') }} as plans
-        on targets.plan_id = plans.plan_id
-    inner join years
-        on years.period between plans.first_year and plans.final_year
-    left join {{ ref('indicator_scope') }} as scopes
-        on targets.indicator_id = scopes.indicator_id
-    left join {{ ref('fct_indicator_value') }} as facts
-        on
-            targets.indicator_id = facts.indicator_id
-            and plans.city_area_code = facts.area_code
-            and years.period = facts.period
-    where targets.scope = coalesce(scopes.scope_zh, '全市')
+        years.*,
+        coalesce(years.measure_type = 'cumulative_new_count' or years.count_kind = 'new', false) as is_cumulative,
+        case
+            when years.measure_type = 'cumulative_new_count' or years.count_kind = 'new' then cast(0 as double)
+            when years.baseline is not null then years.baseline
+            when coalesce(years.baseline_text, '') = '' then years.value_at_baseline
+        end as baseline_used,
+        case
+            when years.measure_type = 'cumulative_new_count' or years.count_kind = 'new' then 'zero'
+            when years.baseline is not null then 'plan'
+            when coalesce(years.baseline_text, '') = '' and years.value_at_baseline is not null then 'data'
+        end as baseline_source
+    from {{ ref('int_target_year') }} as years
 ),
 
 ruled as (
     select
-        joined.*,
-        coalesce(joined.publish_status <> 'partial', false) as is_complete,
-        {{ progress_rule('joined.baseline', 'joined.target', 'joined.direction') }} as judged_as,
-        {{ target_met('joined.value', 'joined.operator', 'joined.target', 'joined.direction') }} as is_met,
-        {{ level_held('joined.value', 'joined.target', 'joined.direction') }} as is_held,
-        {{ is_approximate('joined.operator', 'joined.qualifier') }} as is_approximate
-    from joined
+        based.*,
+        coalesce(based.publish_status <> 'partial', false) as is_complete,
+        -- A direction is read from the plan's own number, else from the first value of the same series.
+        coalesce(
+            case when based.break_zh is null then coalesce(based.baseline, based.value_at_baseline) end,
+            based.start_value
+        ) as compared_with,
+        {{ progress_rule('based.baseline_used', 'based.target', 'based.direction') }} as judged_as,
+        {{ target_met('based.value', 'based.operator', 'based.target', 'based.direction') }} as meets_number,
+        {{ target_met(
+            'round(based.value, based.decimals)', 'based.operator', 'based.target', 'based.direction'
+        ) }} as met_as_published,
+        {{ level_held('based.value', 'based.target', 'based.direction') }} as is_held,
+        {{ is_approximate('based.operator', 'based.qualifier') }} as is_approximate
+    from based
+),
+
+typed as (
+    select
+        ruled.*,
+        {{ target_type('ruled') }} as target_type,
+        case
+            when ruled.operator in ('trend_up', 'trend_down')
+                then {{ trend_met('ruled.value', 'ruled.compared_with', 'ruled.operator') }}
+            else ruled.meets_number
+        end as is_met,
+        coalesce({{ trend_lost('ruled.value', 'ruled.compared_with', 'ruled.operator') }}, false) as is_lost,
+        {{ compound_growth(
+            'ruled.baseline_used', 'ruled.target', '(ruled.final_year - ruled.baseline_year)'
+        ) }} as required_growth,
+        {{ compound_growth('ruled.baseline_used', 'ruled.value', '(ruled.year - ruled.baseline_year)') }}
+            as actual_growth,
+        case
+            when ruled.is_final or not ruled.is_complete or ruled.value is null then cast(null as varchar)
+            when ruled.operator = 'state' then cast(null as varchar)
+            when ruled.baseline_used is not null and ruled.series_note is null then 'linear_from_baseline'
+            when ruled.start_value is not null then 'linear_in_series'
+        end as forecast_method
+    from ruled
+),
+
+reasoned as (
+    select
+        typed.*,
+        {{ unassessable_reason('typed') }} as reason
+    from typed
 ),
 
 paced as (
     select
-        ruled.*,
+        reasoned.*,
+        coalesce(reasoned.reason, '') <> 'definition_changed' and reasoned.is_complete as is_comparable,
         case
-            when ruled.judged_as = 'pace'
+            when reasoned.judged_as = 'pace'
                 then {{ pace_expected(
-                    'ruled.baseline', 'ruled.target', 'ruled.year', 'ruled.baseline_year', 'ruled.final_year'
+                    'reasoned.baseline_used', 'reasoned.target', 'reasoned.year', 'reasoned.baseline_year', 'reasoned.final_year'
                 ) }}
-            when ruled.judged_as in ('maintain', 'floor') then ruled.target
+            when reasoned.judged_as in ('maintain', 'floor') then reasoned.target
         end as expected_by_now,
         case
-            when ruled.judged_as = 'pace' and ruled.is_complete
+            when
+                reasoned.judged_as = 'pace'
+                and reasoned.is_complete
+                and coalesce(reasoned.reason, '') <> 'definition_changed'
                 then {{ pace_ratio(
-                    'ruled.baseline', 'ruled.target', 'ruled.value',
-                    'ruled.year', 'ruled.baseline_year', 'ruled.final_year',
+                    'reasoned.baseline_used', 'reasoned.target', 'reasoned.value',
+                    'reasoned.year', 'reasoned.baseline_year', 'reasoned.final_year',
                 ) }}
         end as pace_ratio,
         case
-            when ruled.is_complete then {{ gap_to_target('ruled.target', 'ruled.value', 'ruled.direction') }}
+            when reasoned.is_complete
+                then {{ gap_to_target('reasoned.target', 'reasoned.value', 'reasoned.direction') }}
         end as gap,
-        case
-            when ruled.is_complete and not ruled.is_final
+        case reasoned.forecast_method
+            when 'linear_from_baseline'
                 then {{ forecast_linear(
-                    'ruled.baseline', 'ruled.value', 'ruled.year', 'ruled.baseline_year', 'ruled.final_year'
+                    'reasoned.baseline_used', 'reasoned.value',
+                    'reasoned.year', 'reasoned.baseline_year', 'reasoned.final_year'
                 ) }}
-        end as forecast,
-        {{ unassessable_reason(
-            'ruled.value', 'ruled.publish_status', 'ruled.judged_as',
-            'ruled.is_met', 'ruled.is_final', 'ruled.is_approximate',
-        ) }} as reason
-    from ruled
+            when 'linear_in_series'
+                then {{ forecast_in_series(
+                    'reasoned.start_value', 'reasoned.start_year', 'reasoned.value', 'reasoned.year', 'reasoned.final_year'
+                ) }}
+        end as forecast
+    from reasoned
 ),
 
 judged as (
     select
         paced.*,
-        {{ progress_status(
-            'paced.reason', 'paced.judged_as', 'paced.is_met', 'paced.is_held', 'paced.is_final', 'bands.status'
-        ) }} as status
+        case
+            when paced.judged_as = 'pace' and paced.is_comparable
+                then paced.actual_growth / nullif(paced.required_growth, 0)
+        end as open_sdg_ratio,
+        {{ progress_status('paced', 'bands.status') }} as status
     from paced
     left join {{ ref('progress_band') }} as bands
         on
@@ -115,7 +137,25 @@ select
     case when judged.is_final then labels.final_status_zh else labels.status_zh end as status_zh,
     judged.gap,
     judged.forecast,
-    {{ progress_note('judged') }} as note
+    {{ progress_note('judged') }} as note,
+    judged.target_type,
+    {{ target_type_zh('judged.target_type') }} as target_type_zh,
+    judged.target_high,
+    judged.baseline_used,
+    judged.baseline_source,
+    judged.numerator,
+    judged.denominator,
+    judged.publish_status,
+    judged.reason,
+    judged.is_met,
+    round(judged.value, judged.decimals) as value_published,
+    case when judged.operator not in ('trend_up', 'trend_down') then judged.met_as_published end as is_met_as_published,
+    judged.forecast_method,
+    judged.required_growth,
+    case when judged.is_comparable then judged.actual_growth end as actual_growth,
+    judged.open_sdg_ratio,
+    {{ open_sdg_reading('judged.open_sdg_ratio', 'judged.is_met') }} as open_sdg_reading,
+    judged.series_note
 from judged
 left join {{ ref('status_label') }} as labels
     on judged.status = labels.status

@@ -31,12 +31,15 @@ answered as (
         targets.*,
         coalesce(own.indicator_id, other.indicator_id, partly.indicator_id) as indicator_id,
         case
+            when rules.target_id is not null then 'register'
             when own.target_id is not null then 'indicator'
             when other.target_id is not null then 'duplicate'
             when partly.target_id is not null then 'part'
             else 'none'
         end as answered_by,
         coalesce(own.value, other.value, part_facts.value) as value,
+        coalesce(own.numerator, other.numerator, part_facts.numerator) as numerator,
+        coalesce(own.denominator, other.denominator, part_facts.denominator) as denominator,
         coalesce(own.method, other.method, part_facts.method) as method,
         coalesce(own.status, 'cannot_assess') as status,
         case
@@ -46,7 +49,8 @@ answered as (
             when partly.target_id is not null
                 then concat_ws('；', concat('只能回答一部分：', partly.covers_zh), {{ unanswered_reason('sources', "''") }})
             else {{ unanswered_reason('sources', "''") }}
-        end as note
+        end as note,
+        rules.reading_zh
     from targets
     inner join {{ ref('int_statement_source') }} as sources
         on targets.target_id = sources.target_id
@@ -55,6 +59,10 @@ answered as (
             targets.target_id = own.target_id
             and targets.city_area_code = own.area_code
             and targets.year = own.year
+    left join {{ ref('register_rule') }} as rules
+        on
+            own.target_id = rules.target_id
+            and own.indicator_id is null
     left join {{ ref('mart_plan_progress') }} as other
         on
             targets.duplicate_of = other.target_id
@@ -89,7 +97,10 @@ select
     answered.method,
     answered.status,
     case when answered.year = plans.final_year then labels.final_status_zh else labels.status_zh end as status_zh,
-    answered.note
+    answered.note,
+    answered.numerator,
+    answered.denominator,
+    answered.reading_zh
 from answered
 inner join {{ ref('plan') }} as plans
     on answered.plan_id = plans.plan_id

@@ -26,7 +26,9 @@ rules as (
         on statements.target_id = sources.target_id
     left join {{ ref('standing_rule') }} as rules
         on statements.target_id = rules.target_id
-    where statements.kind = 'standing_rule'
+    where
+        statements.kind = 'standing_rule'
+        or rules.target_id is not null
 ),
 
 counted as (
