@@ -59,6 +59,7 @@ class Workbench:
     ledger: Ledger
     record: RunRecord = field(default_factory=RunRecord)
     settle: float | None = None
+    compare: bool = False
     build: Build | None = None
     warming: threading.Thread | None = None
 
@@ -91,7 +92,7 @@ def take_in(bench: Workbench) -> IntakeReport:
     from sources import intake
 
     with bench.record.station("intake") as station:
-        arrivals = intake.scan(bench.home, bench.ledger, settle=bench.settle)
+        arrivals = intake.scan(bench.home, bench.ledger, settle=bench.settle, compare=bench.compare)
         report = intake.take_in(bench.home, bench.ledger, arrivals, progress=station.advance)
         report.add(intake.drain(bench.home, bench.ledger))
         station.summary = (
