@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from dagster import AssetExecutionContext
     from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation
 
+    from orchestration.steps import Workbench
+
 MANIFEST: Final = "manifest.json"
 RUN_RESULTS: Final = "run_results.json"
 LOG: Final = "dbt.log"
@@ -124,7 +126,7 @@ def _tail(text: str) -> str:
 
 @contextmanager
 def building(
-    home: Home, build: Build, manifest: Path, translator: DagsterDbtTranslator, context: AssetExecutionContext
+    home: Home, build: Build, manifest: Path, translator: DagsterDbtTranslator, context: AssetExecutionContext | None
 ) -> Iterator[DbtCliInvocation]:
     """Start `dbt build` on the build's database; the process is stopped when the block is left early.
 
@@ -158,6 +160,24 @@ def building(
     finally:
         _stop(invocation.process)
         _build_link(home).unlink(missing_ok=True)
+
+
+def build_again(bench: Workbench) -> None:
+    """Build once more inside a run, outside Dagster's view of the models. Raises Refused, Fault, OSError."""
+    from dagster_dbt import DagsterDbtTranslator
+
+    from orchestration import steps
+
+    manifest = manifest_path()
+    build = steps.begin(bench)
+    with building(bench.home, build, manifest, DagsterDbtTranslator(), None) as invocation:
+        # Reading its lines to the end is what keeps the process from waiting for us.
+        exit_code = invocation.wait().process.returncode
+    problem = failure(artefact_dir(build), json.loads(manifest.read_bytes()), exit_code=exit_code)
+    if problem is not None:
+        keep_log(build, bench.home)
+        raise problem
+    keep_artefacts(bench.home, build)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -8,18 +8,20 @@ format. The refusal to publish lives in `warehouse.release.publish`, not here.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from orchestration import isolation
 from orchestration.report import RunRecord
 from warehouse import candidate as candidates
 from warehouse import release as releases
 from warehouse.candidate import Build, Candidate
 from warehouse.errors import Refused
 from warehouse.files import write_atomic
+from warehouse.holds import Hold, Selection
 from warehouse.ledger import Ledger
 from warehouse.lock import exclusive
 from warehouse.paths import Home
@@ -44,6 +46,12 @@ class Inputs:
     candidate_id: str
     repeats: Release | None
     waivers: tuple[Waiver, ...] = ()
+    held: tuple[Hold, ...] = ()
+
+    @property
+    def selection(self) -> Selection:
+        """The deliveries that count, and those set aside."""
+        return Selection(self.active, self.held)
 
     @property
     def unchanged(self) -> bool:
@@ -109,27 +117,37 @@ def choose_inputs(bench: Workbench) -> Inputs:
 
     Raises Refused when nothing was ever taken in.
     """
-    from expectations import rules_version
-
     with bench.record.station("inputs") as station:
-        active = active_deliveries(bench)
-        if not active:
+        chosen = isolation.settle(bench)
+        if not chosen.active:
             raise Refused("没有任何可用的报送件，无法构建指标表。", "请把文件放入 inbox/<类别>/ 后重新运行。")
-        waivers = read_waivers(bench.home)
-        identity = candidates.candidate_id(active, code_digest=candidates.code_digest(), waivers=waivers)
-        standing = releases.current(bench.home)
-        same = standing is not None and (standing.candidate_id, standing.rules_version) == (identity, rules_version())
-        inputs = Inputs(tuple(active), identity, standing if same else None, waivers)
-        station.summary = "无变化，未构建" if inputs.unchanged else f"采用 {len(active)} 件，候选 {identity}"
+        inputs = _inputs(bench, chosen)
+        aside = f"，暂缓 {len(chosen.held)} 件" if chosen.held else ""
+        taken = f"采用 {len(chosen.active)} 件{aside}，候选 {inputs.candidate_id}"
+        station.summary = "无变化，未构建" if inputs.unchanged else taken
     bench.record.inputs = inputs
     return inputs
 
 
-def active_deliveries(bench: Workbench) -> list[DeliveryRow]:
-    """The deliveries that count now, read under the contracts in force."""
-    from sources.intake import contract_versions
+def _inputs(bench: Workbench, chosen: Selection) -> Inputs:
+    from expectations import rules_version
 
-    return bench.ledger.active_set(contract_versions())
+    waivers = read_waivers(bench.home)
+    identity = _identity(bench, chosen, waivers)
+    standing = releases.current(bench.home)
+    same = standing is not None and (standing.candidate_id, standing.rules_version) == (identity, rules_version())
+    return Inputs(chosen.active, identity, standing if same else None, waivers, chosen.held)
+
+
+def _identity(bench: Workbench, chosen: Selection, waivers: tuple[Waiver, ...]) -> str:
+    return candidates.candidate_id(
+        chosen.active, code_digest=candidates.code_digest(), waivers=waivers, held=chosen.held_contents()
+    )
+
+
+def active_deliveries(bench: Workbench) -> list[DeliveryRow]:
+    """The deliveries that count now, read under the contracts in force, without those set aside."""
+    return list(isolation.selection(bench).active)
 
 
 def begin(bench: Workbench) -> Build:
@@ -137,9 +155,9 @@ def begin(bench: Workbench) -> Build:
     from sources.contract import feed_table
 
     inputs = bench.record.inputs
-    active = list(inputs.active) if inputs is not None else active_deliveries(bench)
+    chosen = inputs.selection if inputs is not None else isolation.selection(bench)
     waivers = inputs.waivers if inputs is not None else read_waivers(bench.home)
-    bench.build = candidates.begin(bench.home, active, feed_table(), waivers)
+    bench.build = candidates.begin(bench.home, chosen, feed_table(), waivers)
     return bench.build
 
 
@@ -161,9 +179,7 @@ def latest_candidate(bench: Workbench) -> Candidate:
     """The candidate this run sealed, or else the one that belongs to the present active set. Raises Refused."""
     if bench.record.candidate is not None:
         return bench.record.candidate
-    identity = candidates.candidate_id(
-        active_deliveries(bench), code_digest=candidates.code_digest(), waivers=read_waivers(bench.home)
-    )
+    identity = _identity(bench, isolation.selection(bench), read_waivers(bench.home))
     return candidates.load(bench.home, identity)
 
 
@@ -184,6 +200,56 @@ def judge(bench: Workbench) -> Verdict:
         )
     bench.record.verdict = verdict
     return verdict
+
+
+def judge_with_isolation(bench: Workbench, build_again: Callable[[Workbench], None]) -> Verdict:
+    """Judge; when critical failures lead back to deliveries, set those aside, build again and judge once more.
+
+    `build_again` runs dbt on a build that `begin` opens. When the second verdict does not pass either, the deliveries
+    are taken up again and the failure stands. Raises what `judge`, `seal` and `build_again` raise.
+    """
+    first = judge(bench)
+    before = (bench.record.inputs, bench.record.candidate)
+    holds = isolation.set_aside(bench, latest_candidate(bench), first)
+    if not holds:
+        return first
+    names = "、".join(hold.delivery_id for hold in holds)
+    bench.record.reporter.note(f"不合格的行追溯到 {len(holds)} 件报送件，暂缓采用后重新构建：{names}。")
+    with ExitStack() as unless_passed:
+        unless_passed.callback(isolation.take_back, bench, holds)
+        second = _judge_without(bench, build_again)
+        if second is not None and second.passed:
+            unless_passed.pop_all()
+            _tell_submitters(bench)
+            return second
+    remaining = "".join(second.reasons()) if second is not None else "暂缓后没有可用的报送件。"
+    bench.record.reporter.note(f"暂缓采用后仍未通过，报送件恢复采用：{remaining}")
+    bench.record.inputs, bench.record.candidate = before
+    bench.record.verdict = first
+    return first
+
+
+def _judge_without(bench: Workbench, build_again: Callable[[Workbench], None]) -> Verdict | None:
+    """The second verdict, or None when nothing would be left to build from."""
+    chosen = isolation.selection(bench)
+    if not any(row.status != "refused" for row in chosen.active):
+        return None
+    bench.record.inputs = _inputs(bench, chosen)
+    bench.record.candidate = None
+    with bench.record.station("build") as station:
+        build_again(bench)
+        station.summary = f"去掉暂缓的 {len(chosen.held)} 件后重新构建"
+    seal(bench)
+    return judge(bench)
+
+
+def _tell_submitters(bench: Workbench) -> None:
+    import expectations
+    from sources.hold_notice import write_notice
+
+    words = {rule.id: (rule.title_zh, rule.remedy_zh) for rule in expectations.rules()}
+    for item in isolation.selection(bench).held_contents():
+        write_notice(bench.home, item, words)
 
 
 def report_path(candidate: Candidate) -> Path:
@@ -220,6 +286,7 @@ def _render(bench: Workbench, candidate: Candidate, verdict: Verdict) -> bytes:
     context = ReportContext(
         previous_release_id=standing.release_id if standing is not None else None,
         code_version=candidate.inputs["code_digest"][:12],
+        notes_zh=isolation.notices(candidate.inputs.get("held", [])),
     )
     return render_report(candidate, verdict, context)
 

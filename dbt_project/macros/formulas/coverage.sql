@@ -31,18 +31,24 @@
         when 'accepted' then 'received'
         when 'partly' then 'partly'
         when 'refused' then 'refused'
+        when 'held' then 'held'
         else 'missing'
     end
 {%- endmacro %}
 
 
-{% macro coverage_remark(expected, status, rows_quarantined) -%}
+{% macro coverage_remark(expected, status, rows_quarantined, held_id) -%}
     nullif(
         concat_ws(
             '；',
             case when not {{ expected }} then '不在应报范围内（地区、年份或材料），不计入按地区的汇总' end,
             case when {{ status }} = 'missing' then '应报未报' end,
             case when {{ status }} = 'refused' then '整份退回，未计入' end,
+            case when {{ status }} = 'held' then '未通过质量检查，暂缓采用，未计入' end,
+            case
+                when {{ status }} <> 'held' and {{ held_id }} is not null
+                    then concat('较新的报送件', {{ held_id }}, '未通过质量检查，暂缓采用，沿用本件')
+            end,
             case when {{ rows_quarantined }} > 0 then {{ count_text('有', rows_quarantined, '行被隔离，未计入') }} end
         ),
         ''
