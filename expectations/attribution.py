@@ -24,11 +24,10 @@ from warehouse.verdict import Verdict
 # What every delivery in the candidate has; refused ones hold no rows, so nothing can rest on them.
 _TAKEN_IN: Final = "d.status <> 'refused'"
 # Areas that hand in for themselves, with the code they report under: the municipal schools report as the city.
-_MART_AREA: Final = """
-    CASE WHEN f.{column} IN (
-        SELECT area_code FROM marts.dim_area WHERE area_level IN ('district', 'municipal')
-    ) THEN regexp_replace(f.{column}, '-direct$', '') END
-"""
+_REPORTING: Final = (
+    "(SELECT DISTINCT area_code AS mart_area, regexp_replace(area_code, '-direct$', '') AS reporting"
+    " FROM marts.dim_area WHERE area_level IN ('district', 'municipal'))"
+)
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def _trace(connection: duckdb.DuckDBPyConnection, rule: Rule, blame: Blame) -> t
     query = (
         f"WITH failing AS (SELECT *, row_number() OVER () AS failing_row FROM {sql.relation} AS examined"
         f" WHERE {sql.scope} AND ({sql.fails})),"
-        f" pairs AS (SELECT DISTINCT f.failing_row, d.delivery_id FROM failing AS f"
+        f" pairs AS (SELECT DISTINCT f.failing_row, d.delivery_id FROM failing AS f {_places(blame)}"
         f" LEFT JOIN records.delivery AS d ON {_TAKEN_IN} AND {_match(blame)})"
         " SELECT delivery_id, count(*) FROM pairs GROUP BY delivery_id"
     )
@@ -84,13 +83,18 @@ def _trace(connection: duckdb.DuckDBPyConnection, rule: Rule, blame: Blame) -> t
     return counts, any(delivery_id is None for delivery_id, _ in rows)
 
 
+def _places(blame: Blame) -> str:
+    if blame.area is None or blame.area_as == "reported":
+        return ""
+    return f"LEFT JOIN {_REPORTING} AS places ON places.mart_area = f.{duck.ident(blame.area)}"
+
+
 def _match(blame: Blame) -> str:
     if blame.delivery is not None:
         return f"d.delivery_id = f.{duck.ident(blame.delivery)}"
-    area = duck.ident(blame.area or "")
     period = duck.ident(blame.period or "")
     until = duck.ident(blame.until) if blame.until else period
-    reporting = f"f.{area}" if blame.area_as == "reported" else _MART_AREA.format(column=area)
+    reporting = f"f.{duck.ident(blame.area or '')}" if blame.area_as == "reported" else "places.reporting"
     feed = duck.literal(blame.feed) if blame.feed else _feed_of(blame.feed_of or "")
     return (
         f"d.feed = {feed} AND d.area_code = {reporting}"
