@@ -19,11 +19,13 @@ from orchestration.report import RunRecord
 from warehouse import candidate as candidates
 from warehouse import release as releases
 from warehouse.candidate import Build, Candidate
+from warehouse.disclosure import protect
 from warehouse.errors import Refused
 from warehouse.files import write_atomic
 from warehouse.holds import Hold, Selection
 from warehouse.ledger import Ledger
 from warehouse.lock import exclusive
+from warehouse.marts_file import MARTS_FILE
 from warehouse.paths import Home
 from warehouse.records import DeliveryRow
 from warehouse.release import Release
@@ -133,16 +135,29 @@ def _inputs(bench: Workbench, chosen: Selection) -> Inputs:
     from expectations import rules_version
 
     waivers = read_waivers(bench.home)
-    identity = _identity(bench, chosen, waivers)
     standing = releases.current(bench.home)
-    same = standing is not None and (standing.candidate_id, standing.rules_version) == (identity, rules_version())
-    return Inputs(chosen.active, identity, standing if same else None, waivers, chosen.held)
+    if standing is not None:
+        # Made from the same, with what was disclosed before it: it would be the same again.
+        identity = _identity(chosen, waivers, str(standing.manifest["inputs"].get("disclosed", "")))
+        if (standing.candidate_id, standing.rules_version) == (identity, rules_version()):
+            return Inputs(chosen.active, identity, standing, waivers, chosen.held)
+    return Inputs(chosen.active, _identity(chosen, waivers, _disclosed(bench)), None, waivers, chosen.held)
 
 
-def _identity(bench: Workbench, chosen: Selection, waivers: tuple[Waiver, ...]) -> str:
+def _identity(chosen: Selection, waivers: tuple[Waiver, ...], disclosed: str) -> str:
     return candidates.candidate_id(
-        chosen.active, code_digest=candidates.code_digest(), waivers=waivers, held=chosen.held_contents()
+        chosen.active,
+        code_digest=candidates.code_digest(),
+        waivers=waivers,
+        held=chosen.held_contents(),
+        disclosed=disclosed,
     )
+
+
+def _disclosed(bench: Workbench) -> str:
+    """What readers were told so far: the fingerprint of the standing release, '' before the first."""
+    standing = releases.current(bench.home)
+    return standing.fingerprint if standing is not None else ""
 
 
 def active_deliveries(bench: Workbench) -> list[DeliveryRow]:
@@ -157,7 +172,7 @@ def begin(bench: Workbench) -> Build:
     inputs = bench.record.inputs
     chosen = inputs.selection if inputs is not None else isolation.selection(bench)
     waivers = inputs.waivers if inputs is not None else read_waivers(bench.home)
-    bench.build = candidates.begin(bench.home, chosen, feed_table(), waivers)
+    bench.build = candidates.begin(bench.home, chosen, feed_table(), waivers, disclosed=_disclosed(bench))
     return bench.build
 
 
@@ -166,6 +181,7 @@ def seal(bench: Workbench) -> Candidate:
     build = bench.build
     if build is None:
         raise Refused("没有正在构建的候选版本，无法封存。", "请运行整个作业（eduplan run），不要单独运行这一步。")
+    _protect(bench, build)
     with bench.record.station("seal") as station:
         candidate = candidates.seal(bench.home, build)
         bench.build = None
@@ -175,12 +191,19 @@ def seal(bench: Workbench) -> Candidate:
     return candidate
 
 
+def _protect(bench: Workbench, build: Build) -> None:
+    """Take out of the build what could tell about single persons. Raises Refused, Fault."""
+    standing = releases.current(bench.home)
+    with bench.record.station("disclose") as station:
+        found = protect(build.database, standing.path / MARTS_FILE if standing is not None else None)
+        station.summary = f"隐去 {found.primary} 个敏感单元格，另隐去 {found.complementary} 个以防推算"
+
+
 def latest_candidate(bench: Workbench) -> Candidate:
     """The candidate this run sealed, or else the one that belongs to the present active set. Raises Refused."""
     if bench.record.candidate is not None:
         return bench.record.candidate
-    identity = _identity(bench, isolation.selection(bench), read_waivers(bench.home))
-    return candidates.load(bench.home, identity)
+    return candidates.load(bench.home, _inputs(bench, isolation.selection(bench)).candidate_id)
 
 
 def judge(bench: Workbench) -> Verdict:

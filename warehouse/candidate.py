@@ -97,7 +97,8 @@ def _dbt_files(root: Path) -> dict[str, Path]:
 
 
 def _package_files(root: Path) -> dict[str, Path]:
-    found = {f"warehouse/{name}.py": root / "warehouse" / f"{name}.py" for name in ("candidate", "records")}
+    own = ("candidate.py", "records.py", "disclosure.py", "disclosure.yaml", "suppression.py")
+    found = {f"warehouse/{name}": root / "warehouse" / name for name in own}
     for path in (root / "sources").rglob("*"):
         parts = path.relative_to(root).parts
         if path.is_file() and path.suffix in {".py", ".yaml"} and parts[1] != "sample":

@@ -13,7 +13,8 @@ select
     cast(reported_units as integer) as reported_units,
     cast(expected_units as integer) as expected_units,
     as_of,
-    note
+    note,
+    {{ suppressed_cells() }} as suppressed
 from {{ ref('int_indicator_computed') }}
 union all
 select
@@ -31,5 +32,6 @@ select
     cast(null as integer) as reported_units,
     cast(null as integer) as expected_units,
     cast(null as date) as as_of,
-    note
+    note,
+    {{ suppressed_cells() }} as suppressed
 from {{ ref('int_indicator_official') }}
