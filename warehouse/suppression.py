@@ -12,7 +12,7 @@ hides enough, then the order of the cells.
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -56,8 +56,10 @@ def complete(
     left: set[int] = set()
     for group in _components(equations, suppressed):
         while True:
-            exposed = _exposed(group, suppressed)
-            added = _choose(cells, exposed, least)
+            # Most cells stand alone in some equation, which is cheap to see; combinations take elimination.
+            added = _choose(cells, _alone(group, suppressed), least)
+            exposed = {} if added else _exposed(group, suppressed)
+            added = added or _choose(cells, exposed, least)
             suppressed |= added
             if not added:
                 left |= set(exposed)
@@ -66,13 +68,28 @@ def complete(
 
 
 def _choose(cells: Sequence[Cell], exposed: Mapping[int, Sequence[int]], least: float) -> set[int]:
-    """One further cell for each exposed one, unless one chosen in this round serves it too."""
+    """One further cell for each exposed one, unless one chosen in this round serves it too.
+
+    A cell that stands beside the exposed one in several equations is listed as often, and hides it in all of them.
+    """
     added: set[int] = set()
     for cell in sorted(exposed):
-        candidates = [other for other in exposed[cell] if not cells[other].known]
-        if candidates and not added.intersection(candidates):
-            added.add(min(candidates, key=lambda n: (cells[n].price, cells[n].value < least, cells[n].value, n)))
+        counts = Counter(other for other in exposed[cell] if not cells[other].known)
+        if counts and added.isdisjoint(counts):
+            added.add(
+                min(counts, key=lambda n: (-counts[n], cells[n].price, cells[n].value < least, cells[n].value, n))
+            )
     return added
+
+
+def _alone(equations: Sequence[Equation], suppressed: Collection[int]) -> dict[int, list[int]]:
+    """Suppressed cell -> the published cells of the equations in which it is the only suppressed one."""
+    found: dict[int, list[int]] = defaultdict(list)
+    for equation in equations:
+        hidden = [cell for cell in equation.cells if cell in suppressed]
+        if len(hidden) == 1:
+            found[hidden[0]] += [cell for cell in equation.cells if cell != hidden[0]]
+    return found
 
 
 def _components(equations: Sequence[Equation], marked: Collection[int]) -> list[list[Equation]]:

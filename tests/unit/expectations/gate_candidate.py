@@ -82,7 +82,7 @@ def _official(connection: duckdb.DuckDBPyConnection) -> None:
     ]
     connection.executemany(
         "insert into marts.fct_indicator_value select ?, '500000', 'city', year, year || '年', ?, null, null, ?, "
-        "'official', 'final', null, null, null, '统计公报' from (select ?::int as year)",
+        "'official', 'final', null, null, null, '统计公报', null from (select ?::int as year)",
         [(indicator, value, unit, year) for indicator, year, value, unit in rows],
     )
 
