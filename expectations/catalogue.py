@@ -89,13 +89,39 @@ class Text(_Strict):
 Check = Annotated[NotNull | InSet | Between | RowCount | Rows | Text, Field(discriminator="kind")]
 
 
+class Blame(_Strict):
+    """How a failing row leads to deliveries: exactly, or not at all.
+
+    Either `delivery` is the column with a delivery's id, or the deliveries are those of a feed, an area and a period.
+    The feed is named (`feed`), or is the one feed of the indicator whose id stands in column `feed_of` (an indicator
+    with several feeds leads nowhere: no single one of them can be blamed). `area` and `period` are columns; `until`
+    ends a span of periods. `area_as`: an area code of the marts (a whole city or group leads nowhere), or as reported.
+    """
+
+    delivery: Name | None = None
+    feed: Name | None = None
+    feed_of: Name | None = None
+    area: Name | None = None
+    period: Name | None = None
+    until: Name | None = None
+    area_as: Literal["mart", "reported"] = "mart"
+
+    @model_validator(mode="after")
+    def _one_way(self) -> Blame:
+        by_key = [self.feed is not None, self.feed_of is not None].count(True) == 1 and bool(self.area and self.period)
+        if (self.delivery is not None) == by_key or (self.delivery and (self.feed or self.feed_of)):
+            raise ValueError("blame: either a delivery column, or one feed with area and period columns")
+        return self
+
+
 class Rule(_Strict):
     """One publication rule.
 
     `relation` is what the rule speaks of; `source` (a SELECT) replaces it as the rows examined; `scope` narrows them.
     `keys` name a failing row, `observed` is the SQL expression printed next to it. Nothing to examine is an error,
     unless the condition named by `empty_when` holds, or `vacuous_zh` says why this small part of the data may well be
-    absent (the whole tables are guarded by rules that have no such excuse).
+    absent (the whole tables are guarded by rules that have no such excuse). `blame` says how a failing row leads to
+    deliveries, which can then be held without freezing everybody else; None: a failure here belongs to no delivery.
     """
 
     id: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")]
@@ -116,6 +142,7 @@ class Rule(_Strict):
     observed: Words | None = None
     empty_when: Name | None = None
     vacuous_zh: Words | None = None
+    blame: Blame | None = None
     check: Check
 
     @model_validator(mode="after")

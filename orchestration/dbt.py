@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from dagster import AssetExecutionContext
     from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation
 
+    from orchestration.steps import Workbench
+
 MANIFEST: Final = "manifest.json"
 RUN_RESULTS: Final = "run_results.json"
 LOG: Final = "dbt.log"
@@ -136,7 +138,7 @@ def building(
     build: Build,
     manifest: Path,
     translator: DagsterDbtTranslator,
-    context: AssetExecutionContext,
+    context: AssetExecutionContext | None,
     *,
     ahead: DbtProcess | None = None,
 ) -> Iterator[DbtCliInvocation]:
@@ -180,6 +182,24 @@ def _begin(home: Home, ahead: DbtProcess | None, artefacts: Path) -> subprocess.
     if ahead is not None:
         ahead.dismiss()
     return start_ahead(home).begin(arguments)
+
+
+def build_again(bench: Workbench) -> None:
+    """Build once more inside a run, outside Dagster's view of the models. Raises Refused, Fault, OSError."""
+    from dagster_dbt import DagsterDbtTranslator
+
+    from orchestration import steps
+
+    manifest = manifest_path()
+    build = steps.begin(bench)
+    with building(bench.home, build, manifest, DagsterDbtTranslator(), None) as invocation:
+        # Reading its lines to the end is what keeps the process from waiting for us.
+        exit_code = invocation.wait().process.returncode
+    problem = failure(artefact_dir(build), json.loads(manifest.read_bytes()), exit_code=exit_code)
+    if problem is not None:
+        keep_log(build, bench.home)
+        raise problem
+    keep_artefacts(build)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:

@@ -27,6 +27,7 @@ STATIONS: Final = {
     "intake": "收取与解析",
     "inputs": "确定采用的报送件",
     "build": "构建指标表（dbt）",
+    "disclose": "披露控制",
     "seal": "封存候选版本",
     "judge": "质量检查（门禁）",
     "publish": "发布",

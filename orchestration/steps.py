@@ -8,22 +8,25 @@ format. The refusal to publish lives in `warehouse.release.publish`, not here.
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from orchestration import dbt
+from orchestration import dbt, isolation
 from orchestration.dbt_ahead import DbtProcess
 from orchestration.report import RunRecord
 from warehouse import candidate as candidates
 from warehouse import release as releases
 from warehouse.candidate import Build, Candidate
+from warehouse.disclosure import protect
 from warehouse.errors import Refused
 from warehouse.files import write_atomic
+from warehouse.holds import Hold, Selection
 from warehouse.ledger import Ledger
 from warehouse.lock import exclusive
+from warehouse.marts_file import MARTS_FILE
 from warehouse.paths import Home
 from warehouse.records import DeliveryRow
 from warehouse.release import Release
@@ -46,6 +49,12 @@ class Inputs:
     candidate_id: str
     repeats: Release | None
     waivers: tuple[Waiver, ...] = ()
+    held: tuple[Hold, ...] = ()
+
+    @property
+    def selection(self) -> Selection:
+        """The deliveries that count, and those set aside."""
+        return Selection(self.active, self.held)
 
     @property
     def unchanged(self) -> bool:
@@ -124,27 +133,50 @@ def choose_inputs(bench: Workbench) -> Inputs:
 
     Raises Refused when nothing was ever taken in.
     """
-    from expectations import rules_version
-
     with bench.record.station("inputs") as station:
-        active = active_deliveries(bench)
-        if not active:
+        chosen = isolation.settle(bench)
+        if not chosen.active:
             raise Refused("没有任何可用的报送件，无法构建指标表。", "请把文件放入 inbox/<类别>/ 后重新运行。")
-        waivers = read_waivers(bench.home)
-        identity = candidates.candidate_id(active, code_digest=candidates.code_digest(), waivers=waivers)
-        standing = releases.current(bench.home)
-        same = standing is not None and (standing.candidate_id, standing.rules_version) == (identity, rules_version())
-        inputs = Inputs(tuple(active), identity, standing if same else None, waivers)
-        station.summary = "无变化，未构建" if inputs.unchanged else f"采用 {len(active)} 件，候选 {identity}"
+        inputs = _inputs(bench, chosen)
+        aside = f"，暂缓 {len(chosen.held)} 件" if chosen.held else ""
+        taken = f"采用 {len(chosen.active)} 件{aside}，候选 {inputs.candidate_id}"
+        station.summary = "无变化，未构建" if inputs.unchanged else taken
     bench.record.inputs = inputs
     return inputs
 
 
-def active_deliveries(bench: Workbench) -> list[DeliveryRow]:
-    """The deliveries that count now, read under the contracts in force."""
-    from sources.intake import contract_versions
+def _inputs(bench: Workbench, chosen: Selection) -> Inputs:
+    from expectations import rules_version
 
-    return bench.ledger.active_set(contract_versions())
+    waivers = read_waivers(bench.home)
+    standing = releases.current(bench.home)
+    if standing is not None:
+        # Made from the same, with what was disclosed before it: it would be the same again.
+        identity = _identity(chosen, waivers, str(standing.manifest["inputs"].get("disclosed", "")))
+        if (standing.candidate_id, standing.rules_version) == (identity, rules_version()):
+            return Inputs(chosen.active, identity, standing, waivers, chosen.held)
+    return Inputs(chosen.active, _identity(chosen, waivers, _disclosed(bench)), None, waivers, chosen.held)
+
+
+def _identity(chosen: Selection, waivers: tuple[Waiver, ...], disclosed: str) -> str:
+    return candidates.candidate_id(
+        chosen.active,
+        code_digest=candidates.code_digest(),
+        waivers=waivers,
+        held=chosen.held_contents(),
+        disclosed=disclosed,
+    )
+
+
+def _disclosed(bench: Workbench) -> str:
+    """What readers were told so far: the fingerprint of the standing release, '' before the first."""
+    standing = releases.current(bench.home)
+    return standing.fingerprint if standing is not None else ""
+
+
+def active_deliveries(bench: Workbench) -> list[DeliveryRow]:
+    """The deliveries that count now, read under the contracts in force, without those set aside."""
+    return list(isolation.selection(bench).active)
 
 
 def begin(bench: Workbench) -> Build:
@@ -152,9 +184,9 @@ def begin(bench: Workbench) -> Build:
     from sources.contract import feed_table
 
     inputs = bench.record.inputs
-    active = list(inputs.active) if inputs is not None else active_deliveries(bench)
+    chosen = inputs.selection if inputs is not None else isolation.selection(bench)
     waivers = inputs.waivers if inputs is not None else read_waivers(bench.home)
-    bench.build = candidates.begin(bench.home, active, feed_table(), waivers)
+    bench.build = candidates.begin(bench.home, chosen, feed_table(), waivers, disclosed=_disclosed(bench))
     return bench.build
 
 
@@ -163,6 +195,7 @@ def seal(bench: Workbench) -> Candidate:
     build = bench.build
     if build is None:
         raise Refused("没有正在构建的候选版本，无法封存。", "请运行整个作业（eduplan run），不要单独运行这一步。")
+    _protect(bench, build)
     with bench.record.station("seal") as station:
         candidate = candidates.seal(bench.home, build)
         bench.build = None
@@ -172,14 +205,19 @@ def seal(bench: Workbench) -> Candidate:
     return candidate
 
 
+def _protect(bench: Workbench, build: Build) -> None:
+    """Take out of the build what could tell about single persons. Raises Refused, Fault."""
+    standing = releases.current(bench.home)
+    with bench.record.station("disclose") as station:
+        found = protect(build.database, standing.path / MARTS_FILE if standing is not None else None)
+        station.summary = f"隐去 {found.primary} 个敏感单元格，另隐去 {found.complementary} 个以防推算"
+
+
 def latest_candidate(bench: Workbench) -> Candidate:
     """The candidate this run sealed, or else the one that belongs to the present active set. Raises Refused."""
     if bench.record.candidate is not None:
         return bench.record.candidate
-    identity = candidates.candidate_id(
-        active_deliveries(bench), code_digest=candidates.code_digest(), waivers=read_waivers(bench.home)
-    )
-    return candidates.load(bench.home, identity)
+    return candidates.load(bench.home, _inputs(bench, isolation.selection(bench)).candidate_id)
 
 
 def judge(bench: Workbench) -> Verdict:
@@ -199,6 +237,56 @@ def judge(bench: Workbench) -> Verdict:
         )
     bench.record.verdict = verdict
     return verdict
+
+
+def judge_with_isolation(bench: Workbench, build_again: Callable[[Workbench], None]) -> Verdict:
+    """Judge; when critical failures lead back to deliveries, set those aside, build again and judge once more.
+
+    `build_again` runs dbt on a build that `begin` opens. When the second verdict does not pass either, the deliveries
+    are taken up again and the failure stands. Raises what `judge`, `seal` and `build_again` raise.
+    """
+    first = judge(bench)
+    before = (bench.record.inputs, bench.record.candidate)
+    holds = isolation.set_aside(bench, latest_candidate(bench), first)
+    if not holds:
+        return first
+    names = "、".join(hold.delivery_id for hold in holds)
+    bench.record.reporter.note(f"不合格的行追溯到 {len(holds)} 件报送件，暂缓采用后重新构建：{names}。")
+    with ExitStack() as unless_passed:
+        unless_passed.callback(isolation.take_back, bench, holds)
+        second = _judge_without(bench, build_again)
+        if second is not None and second.passed:
+            unless_passed.pop_all()
+            _tell_submitters(bench)
+            return second
+    remaining = "".join(second.reasons()) if second is not None else "暂缓后没有可用的报送件。"
+    bench.record.reporter.note(f"暂缓采用后仍未通过，报送件恢复采用：{remaining}")
+    bench.record.inputs, bench.record.candidate = before
+    bench.record.verdict = first
+    return first
+
+
+def _judge_without(bench: Workbench, build_again: Callable[[Workbench], None]) -> Verdict | None:
+    """The second verdict, or None when nothing would be left to build from."""
+    chosen = isolation.selection(bench)
+    if not any(row.status != "refused" for row in chosen.active):
+        return None
+    bench.record.inputs = _inputs(bench, chosen)
+    bench.record.candidate = None
+    with bench.record.station("build") as station:
+        build_again(bench)
+        station.summary = f"去掉暂缓的 {len(chosen.held)} 件后重新构建"
+    seal(bench)
+    return judge(bench)
+
+
+def _tell_submitters(bench: Workbench) -> None:
+    import expectations
+    from sources.hold_notice import write_notice
+
+    words = {rule.id: (rule.title_zh, rule.remedy_zh) for rule in expectations.rules()}
+    for item in isolation.selection(bench).held_contents():
+        write_notice(bench.home, item, words)
 
 
 def report_path(candidate: Candidate) -> Path:
@@ -235,6 +323,7 @@ def _render(bench: Workbench, candidate: Candidate, verdict: Verdict) -> bytes:
     context = ReportContext(
         previous_release_id=standing.release_id if standing is not None else None,
         code_version=candidate.inputs["code_digest"][:12],
+        notes_zh=isolation.notices(candidate.inputs.get("held", [])),
     )
     return render_report(candidate, verdict, context)
 

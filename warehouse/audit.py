@@ -46,6 +46,8 @@ _DELIVERIES: Final = _schema(
         **dict.fromkeys(("rows_in", "rows_accepted", "rows_quarantined"), pa.int64()),
         "contract_version": _T,
         "active": pa.bool_(),
+        "held": pa.bool_(),
+        "held_zh": _T,
     }
 )
 _CHECK_RESULTS: Final = _schema(
@@ -70,7 +72,7 @@ _RELEASES: Final = _schema(
 _LINEAGE: Final = _schema(dict.fromkeys(("mart", "record_table", "feed", "delivery_id", "sha256"), _T))
 
 _COMMENTS: Final = {
-    "deliveries": "全部报送件；active 表示本次发布采用",
+    "deliveries": "全部报送件；active 表示本次发布采用，held 表示因质量检查暂缓采用（held_zh 为原因）",
     "check_results": "本次发布所依据的质量规则结果；failing_keys 为 JSON 数组",
     "quarantined_rows": "本次采用的报送件中被隔离的行与提示（已脱敏）",
     "waivers": "本次发布使用的豁免",
@@ -92,8 +94,9 @@ def write_audit(
     """Create schema `audit` in the attached `database`. Raises Fault when a quarantine file of an active delivery is
     missing."""
     active = {item["delivery_id"] for item in candidate.inputs["deliveries"]}
+    held = {item["delivery_id"]: str(item["reason_zh"]) for item in candidate.inputs.get("held", [])}
     content = {
-        "deliveries": _deliveries(deliveries, active),
+        "deliveries": _deliveries(deliveries, active, held),
         "check_results": _check_results(verdict),
         "waivers": _waivers(verdict),
         "releases": _releases(releases),
@@ -111,14 +114,16 @@ def write_audit(
         connection.execute(f"COMMENT ON TABLE {schema}.{name} IS {literal(comment)}")
 
 
-def _deliveries(deliveries: Iterable[DeliveryRow], active: set[str]) -> pa.Table:
+def _deliveries(deliveries: Iterable[DeliveryRow], active: set[str], held: Mapping[str, str]) -> pa.Table:
     rows = [
         {
-            **{name: getattr(row, name) for name in _DELIVERIES.names if name != "active"},
+            **{name: getattr(row, name) for name in _DELIVERIES.names if name not in ("active", "held", "held_zh")},
             "file_name": mask_personal(row.file_name),
             "submitter": mask_personal(row.submitter),
             "received_at": row.received_at.isoformat(),
             "active": row.delivery_id in active,
+            "held": row.delivery_id in held,
+            "held_zh": held.get(row.delivery_id),
         }
         for row in deliveries
     ]

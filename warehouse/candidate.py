@@ -21,6 +21,7 @@ from warehouse import duck
 from warehouse.errors import Fault, Refused
 from warehouse.files import canonical_json, fsync_dir, fsync_tree, pretty_json, sha256_bytes, sha256_file, unique_suffix
 from warehouse.fingerprint import fingerprint
+from warehouse.holds import Selection
 from warehouse.lock import drop_lease, exclusive, is_leased, take_lease
 from warehouse.paths import Home, package_root, project_root
 from warehouse.records import RECORD_SCHEMAS, DeliveryRow
@@ -47,6 +48,13 @@ _DELIVERY_TYPES: Final[dict[str, pa.DataType]] = {
     **dict.fromkeys(("rows_in", "rows_accepted", "rows_quarantined"), pa.int64()),
 }
 DELIVERY_SCHEMA: Final = pa.schema(_DELIVERY_TYPES)
+# Deliveries set aside: `replaced_by` is the predecessor that counts instead, if there is one.
+_HELD_TYPES: Final[dict[str, pa.DataType]] = {
+    **dict.fromkeys(("delivery_id", "feed", "area_code"), pa.string()),
+    "period": pa.int32(),
+    **dict.fromkeys(("part", "replaced_by", "reason_zh"), pa.string()),
+}
+HELD_SCHEMA: Final = pa.schema(_HELD_TYPES)
 
 
 @dataclass(frozen=True)
@@ -89,9 +97,8 @@ def _dbt_files(root: Path) -> dict[str, Path]:
 
 
 def _package_files(root: Path) -> dict[str, Path]:
-    found = {
-        f"warehouse/{name}.py": root / "warehouse" / f"{name}.py" for name in ("agreed_tables", "candidate", "records")
-    }
+    own = ("agreed_tables.py", "candidate.py", "records.py", "disclosure.py", "disclosure.yaml", "suppression.py")
+    found = {f"warehouse/{name}": root / "warehouse" / name for name in own}
     for path in (root / "sources").rglob("*"):
         parts = path.relative_to(root).parts
         if path.is_file() and path.suffix in {".py", ".yaml"} and parts[1] != "sample":
@@ -99,12 +106,22 @@ def _package_files(root: Path) -> dict[str, Path]:
     return found
 
 
-def candidate_id(active: Iterable[DeliveryRow], *, code_digest: str, waivers: Iterable[Waiver] = ()) -> str:
-    """'c' and 16 hex digits: a pure function of the active set, the code and the waivers, in whatever order."""
+def candidate_id(
+    active: Iterable[DeliveryRow],
+    *,
+    code_digest: str,
+    waivers: Iterable[Waiver] = (),
+    held: Sequence[Mapping[str, Any]] = (),
+    disclosed: str = "",
+) -> str:
+    """'c' and 16 hex digits: a pure function of the active set, the code, the waivers, the deliveries set aside and
+    what earlier releases disclosed (`warehouse.disclosure_history`), in whatever order."""
     identity = {
         "code": code_digest,
         "active": sorted(_input_key(row) for row in active),
         "waivers": _waiver_contents(waivers),
+        "held": sorted(item["delivery_id"] for item in held),
+        "disclosed": disclosed,
     }
     return "c" + sha256_bytes(canonical_json(identity))[:16]
 
@@ -117,34 +134,45 @@ def _input_key(row: DeliveryRow) -> tuple[Any, ...]:
     return (row.feed, row.area_code, row.period, row.part, row.sha256, row.contract_version, row.status)
 
 
-def begin(home: Home, active: Sequence[DeliveryRow], feeds: pa.Table, waivers: Sequence[Waiver] = ()) -> Build:
+def begin(
+    home: Home,
+    chosen: Selection | Sequence[DeliveryRow],
+    feeds: pa.Table,
+    waivers: Sequence[Waiver] = (),
+    *,
+    disclosed: str = "",
+) -> Build:
     """Open a fresh candidate database with schema `records` filled, in a work directory of its own.
 
-    `active` is what `Ledger.active_set` gives, `feeds` what `sources.contract.feed_table` gives, `waivers` what
-    `warehouse.waivers.read_waivers` gives: the gate may use these and no others. Raises Fault when a record file is
+    `chosen` is the active set (`Ledger.active_set`), with what was set aside if anything was, `feeds` what
+    `sources.contract.feed_table` gives, `waivers` what `warehouse.waivers.read_waivers` gives: the gate may use these
+    and no others. `disclosed` is the digest of what earlier releases disclosed. Raises Fault when a record file is
     missing, OSError when the disk fails.
     """
-    code = code_digest()
-    identity = candidate_id(active, code_digest=code, waivers=waivers)
+    selection = chosen if isinstance(chosen, Selection) else Selection(tuple(chosen))
+    code, active, held = code_digest(), selection.active, selection.held_contents()
+    identity = candidate_id(active, code_digest=code, waivers=waivers, held=held, disclosed=disclosed)
     work_dir = home.candidates / f"{BUILDING}{identity}-{unique_suffix()}"
     with exclusive(home, "candidates", wait=_LOCK_WAIT):
         sweep(home)
         work_dir.mkdir(parents=True)
         take_lease(work_dir)
     build = Build(identity, work_dir, work_dir / DATABASE_NAME, _inputs(active, code, waivers))
+    build.inputs.update(held=held, disclosed=disclosed)
     with ExitStack() as unless_done:
         unless_done.callback(abandon, build)
-        _create_records(home, build.database, active, feeds)
+        _create_records(home, build.database, selection, feeds)
         unless_done.pop_all()
     return build
 
 
-def _create_records(home: Home, database: Path, active: Sequence[DeliveryRow], feeds: pa.Table) -> None:
+def _create_records(home: Home, database: Path, selection: Selection, feeds: pa.Table) -> None:
     with duck.connect(database) as connection:
         connection.execute("CREATE SCHEMA records")
         for table in RECORD_SCHEMAS:
-            _create_record_view(connection, home, table, active)
-        _create_table(connection, "delivery", _delivery_table(active))
+            _create_record_view(connection, home, table, selection.active)
+        _create_table(connection, "delivery", _delivery_table(selection.active))
+        _create_table(connection, "held", _held_table(selection))
         _create_table(connection, "feed", feeds)
 
 
@@ -194,6 +222,11 @@ def _delivery_table(active: Iterable[DeliveryRow]) -> pa.Table:
     ordered = sorted(active, key=lambda row: (*row.key, row.delivery_id))
     columns = {name: [getattr(row, name) for row in ordered] for name in DELIVERY_SCHEMA.names}
     return pa.table(columns, schema=DELIVERY_SCHEMA)
+
+
+def _held_table(selection: Selection) -> pa.Table:
+    rows = [{name: item[name] for name in HELD_SCHEMA.names} for item in selection.held_contents()]
+    return pa.Table.from_pylist(rows, schema=HELD_SCHEMA)
 
 
 def _create_table(connection: duckdb.DuckDBPyConnection, name: str, content: pa.Table) -> None:

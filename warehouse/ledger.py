@@ -21,6 +21,7 @@ from warehouse import ledger_tables as t
 from warehouse.clock import now
 from warehouse.errors import Fault, Refused
 from warehouse.files import canonical_json, sha256_bytes
+from warehouse.holds import Hold
 from warehouse.journal import JournalEntry, check_chain, next_entry
 from warehouse.paths import Home
 from warehouse.records import WITHDRAWN, DeliveryRow
@@ -172,18 +173,23 @@ class Ledger:
                 newest[row["delivery_id"]] = row
         return [_delivery_row(row) for row in sorted(newest.values(), key=lambda item: item["arrival"])]
 
-    def active_set(self, contract_versions: Mapping[str, str] | None = None) -> list[DeliveryRow]:
+    def active_set(
+        self, contract_versions: Mapping[str, str] | None = None, *, without: Collection[str] = ()
+    ) -> list[DeliveryRow]:
         """The deliveries that count, sorted by key: for each (feed, area, period, part) the newest one taken in and not
         withdrawn, or the newest refused or withdrawn one (with that status, and no tables) when there is none.
         `contract_versions` (feed -> version) limits to what was read under exactly these versions
-        (`sources.intake.contract_versions`); None takes each delivery as last read."""
+        (`sources.intake.contract_versions`); None takes each delivery as last read. For the keys of deliveries set
+        aside (`without`) the predecessors count."""
         withdrawn = {row.delivery_id for row in self.withdrawals() if row.withdrawn}
         if contract_versions is None:
-            return select_active(self.deliveries(), withdrawn)
-        with self._read() as connection:
-            found = connection.execute(sa.select(t.delivery).order_by(t.delivery.c.arrival)).mappings().all()
-        of_versions = [row for row in found if contract_versions.get(row["feed"]) == row["contract_version"]]
-        return select_active(map(_delivery_row, of_versions), withdrawn)
+            found = self.deliveries()
+        else:
+            query = sa.select(t.delivery).order_by(t.delivery.c.arrival)
+            with self._read() as connection:
+                rows = connection.execute(query).mappings().all()
+            found = [_delivery_row(row) for row in rows if contract_versions.get(row["feed"]) == row["contract_version"]]
+        return select_active((row for row in found if row.delivery_id not in without), withdrawn)
 
     def unread(self, contract_versions: Mapping[str, str]) -> list[DeliveryRow]:
         """Deliveries of these feeds not yet read under the given versions, in order of arrival."""
@@ -266,6 +272,28 @@ class Ledger:
         """Digest of the last verdict recorded for a candidate, or None."""
         with self._read() as connection:
             return _last_verdict(connection, candidate_id)
+
+    def record_hold(self, hold: Hold) -> None:
+        """Set a delivery aside; one that is already held for the same reason is left alone."""
+        self._record_hold(hold, "held", hold.reason_zh)
+
+    def lift_hold(self, hold: Hold, reason_zh: str) -> None:
+        """Take a held delivery up again; one that is not held is left alone."""
+        self._record_hold(hold, "lifted", reason_zh)
+
+    def _record_hold(self, hold: Hold, action: str, reason_zh: str) -> None:
+        with self._write() as connection:
+            standing = _standing_holds(connection)
+            if (standing.get(hold.delivery_id) == hold) if action == "held" else (hold.delivery_id not in standing):
+                return
+            values = {**asdict(hold), "action": action, "reason_zh": reason_zh, "at": _instant()}
+            seq = _append(connection, "hold", values)
+            connection.execute(t.hold.insert().values(**values, journal_seq=seq))
+
+    def holds(self) -> list[Hold]:
+        """The deliveries that are set aside now, sorted by key."""
+        with self._read() as connection:
+            return sorted(_standing_holds(connection).values(), key=lambda hold: (*hold.key, hold.delivery_id))
 
     def record_release(self, row: ReleaseRow) -> None:
         """Record a publication once. Raises Fault when the id was recorded with another manifest."""
@@ -413,6 +441,15 @@ def _arrival_number(connection: sa.Connection, delivery_id: str) -> int:
     return int(connection.execute(sa.select(sa.func.max(t.delivery.c.arrival))).scalar_one() or 0) + 1
 
 
+def _standing_holds(connection: sa.Connection) -> dict[str, Hold]:
+    found: dict[str, Hold] = {}
+    for row in connection.execute(sa.select(t.hold).order_by(t.hold.c.journal_seq)).mappings():
+        found.pop(row["delivery_id"], None)
+        if row["action"] == "held":
+            found[row["delivery_id"]] = Hold(**{name: row[name] for name in Hold.__dataclass_fields__})
+    return found
+
+
 def _last_verdict(connection: sa.Connection, candidate_id: str) -> str | None:
     columns = t.verdict.c
     query = sa.select(columns.digest).where(columns.candidate_id == candidate_id)
@@ -467,6 +504,7 @@ _JOURNALED: Final[Sequence[tuple[str, sa.Table, Any]]] = (
     ("release", t.release, _plain_payload),
     ("records", t.record_file, _files_text),
     ("withdrawal", t.withdrawal, _plain_payload),
+    ("hold", t.hold, _plain_payload),
 )
 # Journaled rows that are known by a key of their own: kind, table, key column.
 _KEYED: Final[Sequence[tuple[str, sa.Table, str]]] = (

@@ -108,6 +108,26 @@ verdict = sa.Table(
     sa.Column("judged_at", sa.String(40), nullable=False),
 )
 
+# A delivery set aside ('held') or taken up again ('lifted'); the last row of a delivery counts.
+hold = sa.Table(
+    "hold",
+    metadata,
+    sa.Column("journal_seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("delivery_id", sa.String(32), nullable=False, index=True),
+    sa.Column("feed", sa.String(64), nullable=False),
+    sa.Column("area_code", sa.String(32), nullable=False),
+    sa.Column("period", sa.Integer, nullable=False),
+    sa.Column("part", sa.String(32), nullable=False),
+    sa.Column("candidate_id", sa.String(32), nullable=False),
+    sa.Column("rules", sa.Text, nullable=False),
+    sa.Column("rows", sa.BigInteger, nullable=False),
+    sa.Column("context", sa.String(64), nullable=False),
+    sa.Column("action", sa.String(16), nullable=False),
+    sa.Column("reason_zh", sa.Text, nullable=False),
+    sa.Column("at", sa.String(40), nullable=False),
+    sa.CheckConstraint("action IN ('held', 'lifted')", name="hold_action_known"),
+)
+
 release = sa.Table(
     "release",
     metadata,

@@ -14,6 +14,7 @@ from typing import Final
 
 import duckdb
 
+from warehouse.disclosure import MARKS, policy
 from warehouse.duck import connect, ident, literal, rows, tables
 from warehouse.errors import Fault
 from warehouse.fingerprint import MARTS_SCHEMA, fingerprint
@@ -88,7 +89,9 @@ def _export(connection: duckdb.DuckDBPyConnection, name: str, folder: Path) -> N
     parquet = literal(str(folder / "parquet" / f"{name}.parquet"))
     connection.execute(f"COPY {table} TO {parquet} (FORMAT parquet, COMPRESSION zstd)")
     plain = folder / "csv" / f".{name}.plain"
-    chosen = ", ".join(_guarded(column, kind) for column, kind in _columns(connection, name))
+    columns = _columns(connection, name)
+    marked = any(column == MARKS for column, _ in columns)
+    chosen = ", ".join(_guarded(column, kind, marked=marked) for column, kind in columns)
     connection.execute(f"COPY (SELECT {chosen} FROM {table}) TO {literal(str(plain))} (FORMAT csv, HEADER)")
     _with_bom(plain, folder / "csv" / f"{name}.csv")
 
@@ -101,11 +104,16 @@ def _with_bom(plain: Path, target: Path) -> None:
     plain.unlink()
 
 
-def _guarded(column: str, kind: str) -> str:
+def _guarded(column: str, kind: str, *, marked: bool) -> str:
     name = ident(column)
     if kind != "VARCHAR":
         # Numbers keep their sign: only texts can be taken for formulas by mistake.
-        return name
+        if not marked:
+            return name
+        taken_out = f"list_contains(string_split({ident(MARKS)}, ','), {literal(column)})"
+        symbol = literal(policy().symbol)
+        # A blank would read as "no value": what was taken out says so.
+        return f"CASE WHEN {taken_out} THEN {symbol} ELSE CAST({name} AS VARCHAR) END AS {name}"
     return f"CASE WHEN regexp_matches({name}, {literal(_DANGEROUS)}) THEN '''' || {name} ELSE {name} END AS {name}"
 
 

@@ -27,7 +27,7 @@ from dagster import (
 )
 
 import expectations
-from orchestration import keys, steps
+from orchestration import dbt, keys, steps
 from orchestration.assets.marts import MARTS_SCHEMA
 from orchestration.steps import Workbench
 from warehouse.release import REPORT, Release
@@ -67,7 +67,7 @@ def build_publication_assets() -> list[AssetsDefinition]:
         ),
     )
     def verdict(workbench: ResourceParam[Workbench]) -> Iterator[MaterializeResult[None]]:
-        found = steps.judge(workbench)
+        found = steps.judge_with_isolation(workbench, dbt.build_again)
         report = steps.report_path(steps.latest_candidate(workbench))
         yield MaterializeResult(
             metadata={

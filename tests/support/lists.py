@@ -81,3 +81,10 @@ def more_pupils(by: int) -> Edit:
 def _number(value: object) -> int:
     # Some cells hold a number as text, with separators, spaces or full-width digits.
     return int(float(str(value).replace(",", "").strip()))
+
+
+def telephone_in_name(book: openpyxl.Workbook) -> None:
+    """The first school writes a contact's telephone number (made up) behind its name."""
+    page = sheet(book, "教基1001")
+    cell = page.cell(first_school_row(page), 2)
+    cell.value = f"{cell.value}（联系人13812345678）"

@@ -51,12 +51,13 @@
         when 'accepted' then 'received'
         when 'partly' then 'partly'
         when 'refused' then 'refused'
+        when 'held' then 'held'
         else 'missing'
     end
 {%- endmacro %}
 
 
-{% macro coverage_remark(expected, status, rows_quarantined, withdrawn) -%}
+{% macro coverage_remark(expected, status, rows_quarantined, withdrawn, held_id) -%}
     nullif(
         concat_ws(
             '；',
@@ -64,6 +65,11 @@
             case when {{ status }} = 'missing' and not {{ withdrawn }} then '应报未报' end,
             case when {{ withdrawn }} then '收到后已撤回，未计入' end,
             case when {{ status }} = 'refused' then '整份退回，未计入' end,
+            case when {{ status }} = 'held' then '未通过质量检查，暂缓采用，未计入' end,
+            case
+                when {{ status }} <> 'held' and {{ held_id }} is not null
+                    then concat('较新的报送件', {{ held_id }}, '未通过质量检查，暂缓采用，沿用本件')
+            end,
             case when {{ rows_quarantined }} > 0 then {{ count_text('有', rows_quarantined, '行被隔离，未计入') }} end
         ),
         ''

@@ -62,7 +62,8 @@ select
             case when value is not null then concat('公布值：', cast(value as varchar), unit, '（', note, '）') end
         ),
         ''
-    ) as note
+    ) as note,
+    {{ suppressed_cells() }} as suppressed
 from weighed
 where is_computed
 union all
@@ -88,7 +89,8 @@ select
             when computed_value is not null
                 then concat('按报送数据计算为', {{ rounded_text('computed_value', 'decimals') }}, unit, '（', computed_note, '），未采用')
         end
-    ) as note
+    ) as note,
+    {{ suppressed_cells() }} as suppressed
 from weighed
 where
     not is_computed

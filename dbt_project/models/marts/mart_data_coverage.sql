@@ -1,11 +1,36 @@
-with deliveries as (
+with known as (
     select
         stg_delivery.*,
-        -- What the city hands in as a whole comes in any number of parts (an institution, a batch of events).
-        case when not feeds.per_area then '' else stg_delivery.part end as part_due
+        held.delivery_id as held_id
     from {{ ref('stg_delivery') }} as stg_delivery
+    left join {{ ref('stg_held') }} as held
+        on stg_delivery.delivery_id = held.replaced_by
+    union all
+    -- Set aside, and no predecessor stands in.
+    select
+        held.delivery_id,
+        held.feed,
+        held.area_code,
+        held.period,
+        held.part,
+        cast(null as date) as reported_on,
+        'held' as status,
+        cast(null as bigint) as rows_in,
+        cast(null as bigint) as rows_accepted,
+        cast(null as bigint) as rows_quarantined,
+        held.delivery_id as held_id
+    from {{ ref('stg_held') }} as held
+    where held.replaced_by is null
+),
+
+deliveries as (
+    select
+        known.*,
+        -- What the city hands in as a whole comes in any number of parts (an institution, a batch of events).
+        case when not feeds.per_area then '' else known.part end as part_due
+    from known
     left join {{ ref('stg_feed') }} as feeds
-        on stg_delivery.feed = feeds.feed
+        on known.feed = feeds.feed
 ),
 
 latest_of_kind as (
@@ -69,6 +94,7 @@ matched as (
         {{ coverage_status('deliveries.status') }} as status,
         coalesce(deliveries.status = 'withdrawn', false) as is_withdrawn,
         case when deliveries.status <> 'withdrawn' then deliveries.delivery_id end as delivery_id,
+        deliveries.held_id,
         case when deliveries.status <> 'withdrawn' then deliveries.rows_in end as rows_in,
         case when deliveries.status <> 'withdrawn' then deliveries.rows_accepted end as rows_accepted,
         case when deliveries.status <> 'withdrawn' then deliveries.rows_quarantined end as rows_quarantined,
@@ -94,5 +120,5 @@ select
     rows_accepted,
     rows_quarantined,
     reported_on,
-    {{ coverage_remark('expected', 'status', 'rows_quarantined', 'is_withdrawn') }} as note
+    {{ coverage_remark('expected', 'status', 'rows_quarantined', 'is_withdrawn', 'held_id') }} as note
 from matched

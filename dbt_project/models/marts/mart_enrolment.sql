@@ -52,7 +52,8 @@ select
     cast(totals.fulltime_teachers as bigint) as fulltime_teachers,
     case
         when feed_coverage.is_same_coverage then {{ ratio('totals.enrolment', 'totals.fulltime_teachers') }}
-    end as pupil_teacher_ratio
+    end as pupil_teacher_ratio,
+    {{ suppressed_cells() }} as suppressed
 from totals
 left join feed_coverage
     on

@@ -128,5 +128,6 @@ select
     cast(items_unassessed as integer) as items_unassessed,
     verdict,
     {{ verdict_zh('verdict') }} as verdict_zh,
-    note
+    note,
+    {{ suppressed_cells() }} as suppressed
 from stacked

@@ -50,7 +50,8 @@ select
         as publish_status,
     cast(coverage.reported_units as integer) as reported_units,
     cast(coverage.expected_units as integer) as expected_units,
-    {{ coverage_note('coverage') }} as note
+    {{ coverage_note('coverage') }} as note,
+    {{ suppressed_cells() }} as suppressed
 from totals
 inner join {{ ref('int_indicator_coverage') }} as coverage
     on

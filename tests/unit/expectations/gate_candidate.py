@@ -79,9 +79,41 @@ def build(path: Path) -> Path:
         _targets(connection)
         connection.execute(_sql("model_progress_and_coverage"))
         connection.execute(_sql("model_subject_marts"))
+        _take_out_small_cells(connection)
         connection.execute("drop schema model cascade")
         connection.execute("checkpoint")
     return path
+
+
+# The counts of persons of a mart, and what gives them away.
+SMALL = {
+    "mart_enrolment": (["fulltime_teachers"], ["pupil_teacher_ratio"]),
+    "mart_teacher_quality": (
+        [
+            "fulltime_teachers",
+            "contract_teachers",
+            "bachelor_teachers",
+            "senior_title_teachers",
+            "mid_senior_title_teachers",
+            "backbone_teachers",
+            "certified_teachers",
+            "age_le29",
+            "age_30_39",
+        ],
+        ["certified_share"],
+    ),
+}
+
+
+def _take_out_small_cells(connection: duckdb.DuckDBPyConnection) -> None:
+    """Small counts of persons leave the model marts as they leave the real ones; complements do not matter here."""
+    for table, (columns, derived) in SMALL.items():
+        named = ", ".join(f"case when {column} between 1 and 4 then '{column}' end" for column in columns)
+        connection.execute(f"update marts.{table} set suppressed = nullif(concat_ws(',', {named}), '')")
+        for column in derived:
+            connection.execute(f"update marts.{table} set {column} = null where suppressed is not null")
+        for column in columns:
+            connection.execute(f"update marts.{table} set {column} = null where {column} between 1 and 4")
 
 
 def _official(connection: duckdb.DuckDBPyConnection) -> None:
@@ -92,7 +124,7 @@ def _official(connection: duckdb.DuckDBPyConnection) -> None:
     ]
     connection.executemany(
         "insert into marts.fct_indicator_value select ?, '500000', 'city', year, year || '年', ?, null, null, ?, "
-        "'official', 'final', null, null, null, '统计公报' from (select ?::int as year)",
+        "'official', 'final', null, null, null, '统计公报', null from (select ?::int as year)",
         [(indicator, value, unit, year) for indicator, year, value, unit in rows],
     )
 

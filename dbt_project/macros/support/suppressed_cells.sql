@@ -1,0 +1,3 @@
+{% macro suppressed_cells() -%}
+    cast(null as varchar)
+{%- endmacro %}

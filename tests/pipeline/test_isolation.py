@@ -1,0 +1,92 @@
+"""A bad delivery among thirty-eight districts: it is held and named, and everybody else is published."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from tests.support.command import eduplan
+from tests.support.lists import edited, list_of, more_pupils, telephone_in_name
+
+RULE = "dim_school.no_person_number"
+BAD = {"丰都县": "500230", "渝中区": "500103"}
+
+
+def hand_in(home: Path, area: str, name: str) -> None:
+    """A new list of the district's schools for 2024 with a telephone number in a school's name."""
+    source = list_of(home / "inbox", area, 2024)
+    edited(source, home / "inbox" / "school_census" / name, telephone_in_name)
+
+
+def held_in(home: Path) -> dict[str, dict[str, Any]]:
+    manifest = json.loads((home / "current" / "manifest.json").read_bytes())
+    return {item["area_code"]: item for item in manifest["inputs"]["held"]}
+
+
+def marts(home: Path, query: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(home / "current" / "marts.duckdb"), read_only=True) as connection:
+        return connection.execute(query).fetchall()
+
+
+def check_released_without(home: Path, before: Mapping[str, str], summary: Mapping[str, Any], areas: set[str]) -> None:
+    assert summary["outcome"] == "released"
+    held = held_in(home)
+    assert set(held) == areas
+    assert {(item["rules"], item["feed"], item["period"]) for item in held.values()} == {(RULE, "school_census", 2024)}
+    # The predecessor counts again, and says so.
+    assert {area: item["replaced_by"] for area, item in held.items()} == {area: before[area] for area in areas}
+    found = marts(
+        home,
+        "SELECT delivery_id, active, held, held_zh FROM marts.audit.deliveries WHERE held ORDER BY delivery_id",
+    )
+    assert [(row[0], row[1], row[2]) for row in found] == sorted(
+        (item["delivery_id"], False, True) for item in held.values()
+    )
+    assert all(RULE in row[3] for row in found)
+    noted = marts(
+        home, "SELECT area_code, delivery_id FROM marts.marts.mart_data_coverage WHERE note LIKE '%暂缓采用，沿用本件%'"
+    )
+    assert dict(noted) == {area: before[area] for area in areas}
+    report = (home / "current" / "quality" / "index.html").read_text(encoding="utf-8")
+    for item in held.values():
+        assert f"报送件 {item['delivery_id']}" in report
+        notice = json.loads((home / "receipts" / "school_census" / f"{item['delivery_id']}.held.json").read_bytes())
+        assert [rule["rule_id"] for rule in notice["rules"]] == [RULE]
+
+
+def test_two_bad_districts_are_held_and_thirty_six_published(home: Path) -> None:
+    before = dict(
+        marts(
+            home,
+            "SELECT area_code, delivery_id FROM marts.audit.deliveries"
+            " WHERE active AND feed = 'school_census' AND period = 2024",
+        )
+    )
+    for area in BAD:
+        hand_in(home, area, f"{area}更正.xlsx")
+    summary = json.loads(eduplan(home, "run", "--json").stdout)
+    check_released_without(home, before, summary, set(BAD.values()))
+    # Nothing new: nothing is tried again, and the holds stand.
+    again = json.loads(eduplan(home, "run", "--json").stdout)
+    assert (again["outcome"], again["candidate_id"]) == ("unchanged", summary["candidate_id"])
+    assert json.loads(eduplan(home, "verify", "--json").stdout)["findings"] == []
+
+
+@pytest.mark.skipif(os.environ.get("EDUPLAN_SOAK") != "1", reason="long: five builds; make soak")
+def test_one_bad_district_without_a_predecessor_then_its_correction(home: Path) -> None:
+    hand_in(home, "丰都县", "丰都县更正.xlsx")
+    eduplan(home, "run", "--json")
+    held = held_in(home)
+    assert set(held) == {"500230"}
+    source = list_of(home / "inbox", "丰都县", 2024)
+    edited(source, home / "inbox" / "school_census" / "丰都县再更正.xlsx", more_pupils(3))
+    eduplan(home, "run", "--json")
+    assert held_in(home) == {}
+    lifted = marts(home, "SELECT count(*) FROM marts.audit.deliveries WHERE held")
+    assert lifted == [(0,)]
