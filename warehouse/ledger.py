@@ -188,7 +188,9 @@ class Ledger:
             query = sa.select(t.delivery).order_by(t.delivery.c.arrival)
             with self._read() as connection:
                 rows = connection.execute(query).mappings().all()
-            found = [_delivery_row(row) for row in rows if contract_versions.get(row["feed"]) == row["contract_version"]]
+            found = [
+                _delivery_row(row) for row in rows if contract_versions.get(row["feed"]) == row["contract_version"]
+            ]
         return select_active((row for row in found if row.delivery_id not in without), withdrawn)
 
     def unread(self, contract_versions: Mapping[str, str]) -> list[DeliveryRow]:

@@ -72,7 +72,9 @@ class Attacker:
         self.hidden -= set(self.known)
 
     def _read(self, connection: duckdb.DuckDBPyConnection) -> None:
-        groups = dict(connection.execute("SELECT area_code, group_code FROM dim_area WHERE area_level = 'district'").fetchall())
+        groups = dict(
+            connection.execute("SELECT area_code, group_code FROM dim_area WHERE area_level = 'district'").fetchall()
+        )
         for mart, columns in COUNTS.items():
             query = f"SELECT area_code, area_level, period, stage, suppressed, {', '.join(columns)} FROM {mart}"
             for area, level, period, stage, marks, *values in connection.execute(query).fetchall():
@@ -104,9 +106,13 @@ class Attacker:
         for kind, column, area, period, stage in cells:
             inside = self.members.get((period, area))
             if inside:
-                yield self._sum((kind, column, area, period, stage), ((kind, column, a, period, stage) for a in inside), everything)
+                yield self._sum(
+                    (kind, column, area, period, stage), ((kind, column, a, period, stage) for a in inside), everything
+                )
             if (kind, column) == ("mart_teacher_quality", "fulltime_teachers"):
-                yield self._sum((kind, column, area, period, stage), ((kind, age, area, period, stage) for age in AGES), everything)
+                yield self._sum(
+                    (kind, column, area, period, stage), ((kind, age, area, period, stage) for age in AGES), everything
+                )
                 yield [((kind, column, area, period, stage), 1), (("mart_enrolment", column, area, period, stage), -1)]
         for indicator, part, column, stages in SUMS:
             for kind, own, area, period, _ in cells:
