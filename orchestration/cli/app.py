@@ -124,26 +124,64 @@ def releases(json: Json = False) -> int:
 
 @app.command()
 def verify(
-    release: Annotated[str | None, typer.Argument(help="发布编号；不填则核对全部。All when left out.")] = None,
+    release: Annotated[
+        str | None,
+        typer.Argument(help="发布编号，或复制出来的发布目录、状态目录；不填则核对全部。All when left out."),
+    ] = None,
+    public_key: Annotated[
+        Path | None, typer.Option("--public-key", help="自己保存的公钥（PEM）。A public key you kept.")
+    ] = None,
+    head: Annotated[
+        Path | None, typer.Option("--head", help="另行保存的链首 chain-head.dsse.json。A chain head you kept.")
+    ] = None,
     json: Json = False,
 ) -> int:
-    """核对发布、原件、台账是否完整未被改动。Is everything still what it was?"""
-    from orchestration.cli import look as command
+    """离线核对发布、签名、原件、台账是否完整未被改动。Is everything still what it was?"""
+    from orchestration.cli import verify as command
 
-    return command.verify(release, as_json=json)
+    return command.verify(release, public_key=public_key, head=head, as_json=json)
 
 
 @app.command()
-def explain(
+def explain(  # noqa: PLR0917 - typer passes options by name
     indicator: Annotated[str, typer.Argument(help="指标编号，如 pre_enrolment。The indicator's id.")],
     area: Annotated[str, typer.Option(help="区域代码或名称，默认全市。Area code or name.")] = "500000",
     year: Annotated[int | None, typer.Option(help="年度；不填取最新。The newest when left out.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="当时怎么说：日期或时点，如 2023-12-31。What was said then.")
+    ] = None,
+    release: Annotated[str | None, typer.Option(help="发布编号；不填用当前发布。A release.")] = None,
     json: Json = False,
 ) -> int:
-    """说明一个数从哪里来：公式、分子、分母、报送件。Where a figure comes from."""
+    """说明一个数从哪里来：公式、报送件、文件、行、检查、豁免。Where a figure comes from."""
+    from orchestration.cli import explain as command
+    from warehouse.explain import Question
+
+    question = Question(indicator, area, year)
+    return command.explain(question, as_of=as_of, release_id=release, as_json=json)
+
+
+@app.command()
+def trace(
+    delivery: Annotated[str, typer.Argument(help="报送件编号，如回执所示。The delivery's id.")],
+    release: Annotated[str | None, typer.Option(help="只看某一发布。One release only.")] = None,
+    json: Json = False,
+) -> int:
+    """列出依据某一报送件的全部发布数。Every published figure that rests on a delivery."""
     from orchestration.cli import explain as command
 
-    return command.explain(indicator, area, year, as_json=json)
+    return command.trace(delivery, release_id=release, as_json=json)
+
+
+@app.command()
+def rebuild(
+    release: Annotated[str, typer.Argument(help="发布编号。The release.")],
+    json: Json = False,
+) -> int:
+    """从存档的原件重建一次发布并比较内容指纹。Build a release again from the archive and compare."""
+    from orchestration.cli import rebuild as command
+
+    return command.rebuild(release, as_json=json)
 
 
 @app.command()
