@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,8 +20,8 @@ from warehouse import release as releases
 from warehouse.candidate import Build, Candidate
 from warehouse.errors import Refused
 from warehouse.files import write_atomic
+from warehouse.lease import Fence, held
 from warehouse.ledger import Ledger
-from warehouse.lock import exclusive
 from warehouse.paths import Home
 from warehouse.records import DeliveryRow
 from warehouse.release import Release
@@ -53,10 +53,12 @@ class Inputs:
 
 @dataclass
 class Workbench:
-    """One run's hold on a home: lock, ledger, and the build under way."""
+    """One run's hold on a home: lease, ledger, the build under way, and the state of the code when it began."""
 
     home: Home
     ledger: Ledger
+    fence: Fence
+    code_digest: str
     record: RunRecord = field(default_factory=RunRecord)
     settle: float | None = None
     build: Build | None = None
@@ -73,17 +75,33 @@ def open_workbench(
     Refused when another run holds the lock for longer than `wait` seconds.
     """
     home.ensure()
-    with exclusive(home, RUN_LOCK, wait=wait):
-        ledger = Ledger(home.ledger_url)
-        bench = Workbench(home, ledger, record or RunRecord(), settle)
+    with closing(Ledger(home.ledger_url)) as ledger, held(home, ledger, RUN_LOCK, wait=wait) as fence:
+        bench = Workbench(home, ledger, fence, candidates.code_digest(), record or RunRecord(), settle)
         try:
             for line in ledger.reconcile(home):
                 bench.record.reporter.note(line)
             yield bench
         finally:
-            if bench.build is not None:
-                candidates.abandon(bench.build)
-            ledger.close()
+            _drop_build(bench)
+
+
+def _drop_build(bench: Workbench) -> None:
+    if bench.build is not None:
+        candidates.abandon(bench.build)
+        bench.build = None
+
+
+def check_hold(bench: Workbench) -> None:
+    """Raise Refused when the home was taken over by another run, or the code changed since this run began.
+
+    Old code in memory and new code on disk would make a candidate that is a function of neither.
+    """
+    bench.fence.check_now()
+    if candidates.code_digest() != bench.code_digest:
+        raise Refused(
+            "运行期间程序代码有更新，本次构建作废，没有发布；原发布不受影响。",
+            "无需处理：下一次运行按新代码重新构建（守护进程会自动发起）。",
+        )
 
 
 def take_in(bench: Workbench) -> IntakeReport:
@@ -109,20 +127,28 @@ def choose_inputs(bench: Workbench) -> Inputs:
 
     Raises Refused when nothing was ever taken in.
     """
-    from expectations import rules_version
-
     with bench.record.station("inputs") as station:
-        active = active_deliveries(bench)
-        if not active:
+        inputs = find_inputs(bench.home, bench.ledger)
+        if not inputs.active:
             raise Refused("没有任何可用的报送件，无法构建指标表。", "请把文件放入 inbox/<类别>/ 后重新运行。")
-        waivers = read_waivers(bench.home)
-        identity = candidates.candidate_id(active, code_digest=candidates.code_digest(), waivers=waivers)
-        standing = releases.current(bench.home)
-        same = standing is not None and (standing.candidate_id, standing.rules_version) == (identity, rules_version())
-        inputs = Inputs(tuple(active), identity, standing if same else None, waivers)
-        station.summary = "无变化，未构建" if inputs.unchanged else f"采用 {len(active)} 件，候选 {identity}"
+        station.summary = (
+            "无变化，未构建" if inputs.unchanged else f"采用 {len(inputs.active)} 件，候选 {inputs.candidate_id}"
+        )
     bench.record.inputs = inputs
     return inputs
+
+
+def find_inputs(home: Home, ledger: Ledger) -> Inputs:
+    """What a candidate would be made from now; reads only, so it may be asked while another process runs."""
+    from expectations import rules_version
+    from sources.intake import contract_versions
+
+    active = ledger.active_set(contract_versions())
+    waivers = read_waivers(home)
+    identity = candidates.candidate_id(active, code_digest=candidates.code_digest(), waivers=waivers)
+    standing = releases.current(home)
+    same = standing is not None and (standing.candidate_id, standing.rules_version) == (identity, rules_version())
+    return Inputs(tuple(active), identity, standing if same else None, waivers)
 
 
 def active_deliveries(bench: Workbench) -> list[DeliveryRow]:
@@ -136,6 +162,9 @@ def begin(bench: Workbench) -> Build:
     """Open the build database that dbt is to write into. Raises Fault, OSError."""
     from sources.contract import feed_table
 
+    # What a first attempt of this station left.
+    _drop_build(bench)
+    check_hold(bench)
     inputs = bench.record.inputs
     active = list(inputs.active) if inputs is not None else active_deliveries(bench)
     waivers = inputs.waivers if inputs is not None else read_waivers(bench.home)
@@ -148,6 +177,7 @@ def seal(bench: Workbench) -> Candidate:
     build = bench.build
     if build is None:
         raise Refused("没有正在构建的候选版本，无法封存。", "请运行整个作业（eduplan run），不要单独运行这一步。")
+    check_hold(bench)
     with bench.record.station("seal") as station:
         candidate = candidates.seal(bench.home, build)
         bench.build = None
@@ -205,9 +235,13 @@ def publish(bench: Workbench) -> Release:
     """Publish the latest candidate on the strength of the verdict beside it. Raises Refused, Fault, OSError."""
     candidate = latest_candidate(bench)
     verdict = recorded_verdict(candidate)
+    check_hold(bench)
     with bench.record.station("publish") as station:
         report = _render(bench, candidate, verdict)
-        release = releases.publish(bench.home, bench.ledger, candidate, verdict, artefacts={releases.REPORT: report})
+        artefacts = {releases.REPORT: report}
+        release = releases.publish(
+            bench.home, bench.ledger, candidate, verdict, artefacts=artefacts, fences=[bench.fence]
+        )
         station.summary = f"发布 {release.release_id}"
     bench.record.release = release
     return release

@@ -8,25 +8,32 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import date, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from warehouse import ledger_tables as t
 from warehouse.clock import now
-from warehouse.errors import Fault
+from warehouse.errors import Fault, Transient
 from warehouse.files import canonical_json, sha256_bytes
 from warehouse.journal import JournalEntry, check_chain, next_entry
 from warehouse.paths import Home
 from warehouse.records import DeliveryRow
 from warehouse.verdict import Verdict
 
+if TYPE_CHECKING:
+    from warehouse.lease import Fence
+
 DUPLICATE: Final = "duplicate"
+
+
+def _nothing() -> None:
+    """Nothing to make visible: it is already."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +81,7 @@ class Ledger:
 
     def __init__(self, url: str) -> None:
         self._engine = t.open_engine(url)
-        with self._write() as connection:
+        with self.writing() as connection:
             t.create_schema(connection)
 
     def close(self) -> None:
@@ -87,7 +94,8 @@ class Ledger:
             yield connection
 
     @contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
+    def writing(self) -> Iterator[sa.Connection]:
+        """One writing transaction, alone among all writers of this ledger; for `warehouse` itself."""
         with self._translated(), self._engine.connect() as connection:
             writing = connection.execution_options(**{t.WRITE_OPTION: True})
             with writing.begin():
@@ -99,8 +107,9 @@ class Ledger:
         try:
             yield
         except DBAPIError as error:
+            kind = Transient if isinstance(error, OperationalError) else Fault
             # `orig` is the driver's own message; the URL with its password is never part of it.
-            raise Fault(
+            raise kind(
                 f"台账数据库读写失败：{error.orig}", "请检查磁盘空间、数据库是否可达、是否被长时间锁定，然后重试。"
             ) from error
 
@@ -118,7 +127,7 @@ class Ledger:
 
         `files` maps each file the reading left (path below the home) to its SHA-256, for `warehouse.verify`.
         """
-        with self._write() as connection:
+        with self.writing() as connection:
             if event is not None:
                 _insert_event(connection, event)
             known = _select_delivery(connection, row.delivery_id, row.contract_version)
@@ -133,7 +142,7 @@ class Ledger:
 
     def record_event(self, event: ArrivalEvent) -> None:
         """Record an arrival that brought nothing new; the same arrival twice is one row."""
-        with self._write() as connection:
+        with self.writing() as connection:
             _insert_event(connection, event)
 
     def record_files(self) -> dict[str, dict[str, str]]:
@@ -201,7 +210,7 @@ class Ledger:
 
     def record_candidate(self, candidate_id: str, fingerprint: str) -> None:
         """Record a sealed candidate once. Raises Fault when it was recorded with another fingerprint."""
-        with self._write() as connection:
+        with self.writing() as connection:
             query = sa.select(t.candidate.c.fingerprint).where(t.candidate.c.candidate_id == candidate_id)
             known = connection.execute(query).scalar_one_or_none()
             if known is not None and known != fingerprint:
@@ -221,7 +230,7 @@ class Ledger:
             "passed": verdict.passed,
             "judged_at": verdict.judged_at,
         }
-        with self._write() as connection:
+        with self.writing() as connection:
             if _last_verdict(connection, verdict.candidate_id) == values["digest"]:
                 return
             seq = _append(connection, "verdict", values)
@@ -232,9 +241,18 @@ class Ledger:
         with self._read() as connection:
             return _last_verdict(connection, candidate_id)
 
-    def record_release(self, row: ReleaseRow) -> None:
-        """Record a publication once. Raises Fault when the id was recorded with another manifest."""
-        with self._write() as connection:
+    def record_release(
+        self, row: ReleaseRow, *, fences: Sequence[Fence] = (), flip: Callable[[], None] = _nothing
+    ) -> None:
+        """Record a publication once; `flip` makes it visible, in the same transaction that asks the fences.
+
+        So nobody can take a fence over between the question and the deed. Raises Fault when the id was recorded with
+        another manifest, Refused when a fence was taken over (nothing was flipped then), and what `flip` raises.
+        """
+        with self.writing() as connection:
+            for fence in fences:
+                fence.check(connection)
+            flip()
             query = sa.select(t.release.c.manifest_sha256).where(t.release.c.release_id == row.release_id)
             known = connection.execute(query).scalar_one_or_none()
             if known is not None and known != row.manifest_sha256:
