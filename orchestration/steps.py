@@ -30,6 +30,7 @@ from warehouse.waivers import Waiver, read_waivers
 
 if TYPE_CHECKING:
     from sources.intake import IntakeReport
+    from sources.rereading import Reread, Selection
 
 RUN_LOCK: Final = "run"
 VERDICT_FILE: Final = "verdict.json"
@@ -117,6 +118,22 @@ def take_in(bench: Workbench) -> IntakeReport:
             f"退回 {report.count('refused')}，重复 {report.duplicates}"
         )
     bench.record.intake = report
+    for problem in report.problems:
+        bench.record.reporter.note(problem)
+    return report
+
+
+def read_again(bench: Workbench, selection: Selection) -> Reread:
+    """Read archived originals again (`sources.rereading`). Raises Refused, Fault or OSError."""
+    from sources import rereading
+
+    with bench.record.station("reread") as station:
+        report = rereading.read_again(bench.home, bench.ledger, selection, progress=station.advance)
+        station.good = not report.problems
+        station.summary = (
+            f"按新版本读入 {report.renewed} 件，核对无误 {report.confirmed} 件，修复 {len(report.restored)} 件，"
+            f"未能处理 {len(report.problems)} 件"
+        )
     for problem in report.problems:
         bench.record.reporter.note(problem)
     return report

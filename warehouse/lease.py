@@ -177,6 +177,12 @@ def _take(ledger: Ledger, name: str, deadline: float) -> Fence:
         time.sleep(_POLL_SECONDS)
 
 
+def standing(ledger: Ledger, name: str) -> Standing | None:
+    """The lease of this name as it stands, or None when it was never taken. Raises Fault."""
+    with ledger.reading() as connection:
+        return read(connection, name)
+
+
 def read(connection: sa.Connection, name: str) -> Standing | None:
     """The lease of this name as it stands, or None when it was never taken."""
     row = connection.execute(sa.select(t.lease).where(t.lease.c.name == name)).mappings().first()

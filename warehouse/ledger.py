@@ -89,7 +89,8 @@ class Ledger:
         self._engine.dispose()
 
     @contextmanager
-    def _read(self) -> Iterator[sa.Connection]:
+    def reading(self) -> Iterator[sa.Connection]:
+        """One reading transaction; for `warehouse` itself."""
         with self._translated(), self._engine.connect() as connection, connection.begin():
             yield connection
 
@@ -148,7 +149,7 @@ class Ledger:
     def record_files(self) -> dict[str, dict[str, str]]:
         """delivery id -> files of its last reading with their SHA-256. Raises Fault when an entry is damaged."""
         query = sa.select(t.record_file.c.delivery_id, t.record_file.c.files).order_by(t.record_file.c.journal_seq)
-        with self._read() as connection:
+        with self.reading() as connection:
             found = connection.execute(query).tuples().all()
         try:
             return {delivery_id: dict(json.loads(files)) for delivery_id, files in found}
@@ -157,13 +158,13 @@ class Ledger:
 
     def has_delivery(self, delivery_id: str, contract_version: str) -> bool:
         """True when this delivery was read under this contract version."""
-        with self._read() as connection:
+        with self.reading() as connection:
             return _select_delivery(connection, delivery_id, contract_version) is not None
 
     def deliveries(self) -> list[DeliveryRow]:
         """Every delivery as last read, in order of arrival."""
         newest: dict[str, Any] = {}
-        with self._read() as connection:
+        with self.reading() as connection:
             for row in connection.execute(sa.select(t.delivery).order_by(t.delivery.c.journal_seq)).mappings():
                 newest[row["delivery_id"]] = row
         return [_delivery_row(row) for row in sorted(newest.values(), key=lambda item: item["arrival"])]
@@ -174,7 +175,7 @@ class Ledger:
         exactly these versions (`sources.intake.contract_versions`); None takes each delivery as last read."""
         if contract_versions is None:
             return select_active(self.deliveries())
-        with self._read() as connection:
+        with self.reading() as connection:
             found = connection.execute(sa.select(t.delivery).order_by(t.delivery.c.arrival)).mappings().all()
         return select_active(
             _delivery_row(row) for row in found if contract_versions.get(row["feed"]) == row["contract_version"]
@@ -182,7 +183,7 @@ class Ledger:
 
     def unread(self, contract_versions: Mapping[str, str]) -> list[DeliveryRow]:
         """Deliveries of these feeds not yet read under the given versions, in order of arrival."""
-        with self._read() as connection:
+        with self.reading() as connection:
             done = set(connection.execute(sa.select(t.delivery.c.delivery_id, t.delivery.c.contract_version)).tuples())
         return [
             row
@@ -193,14 +194,14 @@ class Ledger:
     def seen(self, connector: str) -> set[tuple[str, str]]:
         """(source, version) of every arrival of a connector that has its outcome."""
         query = sa.select(t.event.c.source, t.event.c.version).where(t.event.c.connector == connector)
-        with self._read() as connection:
+        with self.reading() as connection:
             return {(source, version) for source, version in connection.execute(query).tuples()}
 
     def events(self) -> list[ArrivalEvent]:
         """Every arrival, by time and key."""
         names = [name for name in ArrivalEvent.__dataclass_fields__ if name != "at"]
         query = sa.select(t.event).order_by(t.event.c.at, t.event.c.event_key)
-        with self._read() as connection:
+        with self.reading() as connection:
             return [
                 ArrivalEvent(**{name: row[name] for name in names}, at=datetime.fromisoformat(row["at"]))
                 for row in connection.execute(query).mappings()
@@ -238,7 +239,7 @@ class Ledger:
 
     def verdict_digest(self, candidate_id: str) -> str | None:
         """Digest of the last verdict recorded for a candidate, or None."""
-        with self._read() as connection:
+        with self.reading() as connection:
             return _last_verdict(connection, candidate_id)
 
     def record_release(
@@ -264,7 +265,7 @@ class Ledger:
     def releases(self) -> list[ReleaseRow]:
         """Every publication, oldest first."""
         query = sa.select(t.release).order_by(t.release.c.journal_seq)
-        with self._read() as connection:
+        with self.reading() as connection:
             return [_release_row(row) for row in connection.execute(query).mappings()]
 
     def reconcile(self, home: Home) -> list[str]:
@@ -277,20 +278,20 @@ class Ledger:
 
     def journal_entries(self) -> list[JournalEntry]:
         """The whole journal in stored order."""
-        with self._read() as connection:
+        with self.reading() as connection:
             found = connection.execute(sa.select(t.journal).order_by(t.journal.c.seq)).mappings()
             return [JournalEntry(**row) for row in found]
 
     def journal_head(self) -> tuple[int, str]:
         """(seq, hash) of the last entry; (0, '') of an empty journal."""
-        with self._read() as connection:
+        with self.reading() as connection:
             return _head(connection) or (0, "")
 
     def findings(self) -> list[str]:
         """What is wrong with the journal or with rows that differ from it, in Chinese; empty when all is whole."""
         entries = self.journal_entries()
         found = check_chain(entries)
-        with self._read() as connection:
+        with self.reading() as connection:
             for kind, table, payload_of in _JOURNALED:
                 told = {entry.seq: entry.payload for entry in entries if entry.kind == kind}
                 stored = connection.execute(sa.select(table)).mappings().all()

@@ -31,6 +31,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtP
 from dagster_dbt.dbt_manifest import validate_manifest
 
 from orchestration import dbt, keys, steps
+from orchestration.guard import guarded
 from orchestration.report import Station
 from orchestration.steps import Workbench
 from warehouse.errors import EduplanError, Refused
@@ -63,9 +64,19 @@ class Translator(DagsterDbtTranslator):
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> AssetSpec:
         """The spec dagster-dbt makes, with the active set among its dependencies."""
         spec = super().get_asset_spec(manifest, unique_id, project)
-        if spec.key == keys.ACTIVE_SET or any(dep.asset_key == keys.ACTIVE_SET for dep in spec.deps):
+        props = self.get_resource_props(manifest, unique_id)
+        if props["resource_type"] == "source":
             return spec
-        return spec.replace_attributes(deps=[*spec.deps, AssetDep(keys.ACTIVE_SET)], owners=[keys.OWNER])
+        follows = any(dep.asset_key == keys.ACTIVE_SET for dep in spec.deps)
+        deps = spec.deps if follows else [*spec.deps, AssetDep(keys.ACTIVE_SET)]
+        return spec.replace_attributes(deps=deps, owners=[keys.OWNER], description=_description(props))
+
+
+def _description(props: Mapping[str, Any]) -> str:
+    """What the model's YAML says (Chinese), and in English what kind of thing it is."""
+    what = f"dbt {props['resource_type']} `{props['schema']}.{props['name']}`"
+    told = " ".join(str(props.get("description") or "").split())
+    return f"{told or props['name']}\n\n{what}, {len(props.get('columns') or {})} documented columns."
 
 
 def mart_keys(manifest: Path, translator: DagsterDbtTranslator) -> dict[str, AssetKey]:
@@ -87,7 +98,8 @@ def build_marts_assets(manifest: Path, translator: DagsterDbtTranslator) -> list
         if context.is_subset:
             raise Refused("候选版本必须整体构建。", "请选择全部 dbt 模型，或直接运行 release_job（eduplan run）。")
         with workbench.record.station("build") as station:
-            events, problem = _run_dbt(context, workbench, station, manifest, translator)
+            with guarded(context.op_execution_context, "build"):
+                events, problem = _run_dbt(context, workbench, station, manifest, translator)
             station.good = problem is None
             station.summary = f"{len(events)} 个模型与测试完成" if station.good else "dbt 未通过"
         # What did succeed is shown also when something else did not.
@@ -152,8 +164,11 @@ def _candidate(marts: Sequence[AssetKey]) -> AssetsDefinition:
             "The sealed candidate: a pure function of the active deliveries and the code, with a content fingerprint."
         ),
     )
-    def candidate(workbench: ResourceParam[Workbench]) -> Iterator[MaterializeResult[None]]:
-        sealed = steps.seal(workbench)
+    def candidate(
+        context: AssetExecutionContext, workbench: ResourceParam[Workbench]
+    ) -> Iterator[MaterializeResult[None]]:
+        with guarded(context.op_execution_context, "seal"):
+            sealed = steps.seal(workbench)
         yield MaterializeResult(
             metadata={
                 "candidate_id": sealed.candidate_id,
