@@ -70,4 +70,5 @@ def decide(key: str, cursor: Cursor, at: datetime) -> Decision:
 
 def _after(at: datetime, asked: int) -> str:
     # The exponent is bounded: a source that is away for a year must not overflow.
-    return (at + min(FIRST_PAUSE * 2 ** min(asked - 1, 10), LONGEST_PAUSE)).isoformat()
+    doublings: int = 2 ** min(asked - 1, 10)
+    return (at + min(FIRST_PAUSE * doublings, LONGEST_PAUSE)).isoformat()

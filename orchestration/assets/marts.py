@@ -40,6 +40,7 @@ from warehouse.records import RECORD_SCHEMAS
 Event = Output[Any] | AssetMaterialization | AssetObservation | AssetCheckResult | AssetCheckEvaluation
 MARTS_SCHEMA: Final = "marts"
 # What `dbt build` makes or runs; everything else in a manifest is only described there.
+_KIND_ZH: Final = {"model": "数据模型", "seed": "代码表与登记表", "snapshot": "历史快照"}
 _BUILT: Final = {"model", "seed", "snapshot", "test"}
 
 
@@ -73,10 +74,13 @@ class Translator(DagsterDbtTranslator):
 
 
 def _description(props: Mapping[str, Any]) -> str:
-    """What the model's YAML says (Chinese), and in English what kind of thing it is."""
-    what = f"dbt {props['resource_type']} `{props['schema']}.{props['name']}`"
+    """Label in Chinese, where the YAML has one, what it says at length, and what kind of thing it is."""
+    label = (props.get("config") or {}).get("meta", {}).get("label_zh") or _KIND_ZH[props["resource_type"]]
     told = " ".join(str(props.get("description") or "").split())
-    return f"{told or props['name']}\n\n{what}, {len(props.get('columns') or {})} documented columns."
+    what = f"dbt {props['resource_type']} `{props['schema']}.{props['name']}`"
+    return f"{label}\n\n{told} ({what}, {len(props.get('columns') or {})} documented columns)".replace(
+        "\n\n (", "\n\n("
+    )
 
 
 def mart_keys(manifest: Path, translator: DagsterDbtTranslator) -> dict[str, AssetKey]:

@@ -1,6 +1,6 @@
 """`eduplan rerun`: read archived originals of some years, areas or feeds again, then let the run follow.
 
-What belongs here: reading the arguments and telling what came of it. What does not: reading again (`sources.rereading`).
+What belongs here: reading arguments and telling what came of it. What does not: reading again (`sources.rereading`).
 """
 
 from __future__ import annotations
