@@ -223,3 +223,29 @@ def test_the_years_are_partitions_of_the_rereading_only(defs: Definitions) -> No
     assert partitioned == {keys.REREADING}
     assert {"0", "2020", "2023", "2025"} < set(graph.get(keys.REREADING).partitions_def.get_partition_keys())
     assert keys.REREADING not in defs.resolve_job_def(keys.JOB).asset_layer.executable_asset_keys
+
+
+def test_a_year_is_read_again_from_the_page_and_what_is_whole_stays(
+    defs: Definitions, home: Home, ledger: Ledger
+) -> None:
+    delivery(home, ledger, "数字", contract_version=contract_versions()[FEED])
+    before = ledger.journal_head()
+    with DagsterInstance.ephemeral() as instance:
+        job = defs.resolve_job_def(keys.REREADING_JOB)
+        result = job.execute_in_process(instance=instance, partition_key="0", raise_on_error=True)
+    (made,) = [event for event in result.get_asset_materialization_events() if event.asset_key == keys.REREADING]
+    assert made.partition == "0"
+    told = {name: value.value for name, value in made.materialization.metadata.items()}
+    assert (told["confirmed"], told["renewed"], told["restored"]) == (1, 0, [])
+    assert ledger.journal_head() == before
+
+
+def test_what_is_late_shows_as_checks_that_warn(defs: Definitions, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDUPLAN_NOW", "2025-11-01T08:00:00+08:00")
+    with DagsterInstance.ephemeral() as instance:
+        result = defs.resolve_job_def(keys.TIMELINESS_JOB).execute_in_process(instance=instance)
+    found = {check.asset_key: check for check in result.get_asset_check_evaluations()}
+    census = found[keys.records_key("school_census")]
+    assert not census.passed
+    assert census.metadata["late/2025"].value.startswith("截止 2025-10-31，应报 39，缺 39：500000、500101")
+    assert found[keys.RELEASE].passed
