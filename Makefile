@@ -16,7 +16,7 @@ demo: $(STAMPS)/runtime   ## install, then landing -> release on the synthetic s
 	$(BIN)/eduplan demo
 
 test: lint                ## install, lint, and run every test
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMPS)/dev       ## ruff, mypy, import rules, dbt parse, sqlfluff
 	$(BIN)/ruff check .

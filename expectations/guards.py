@@ -20,7 +20,8 @@ from expectations.catalogue import Between, Rows, Rule
 from warehouse.paths import project_root
 
 FACT_TABLE: Final = "marts.fct_indicator_value"
-PROGRESS_TABLE: Final = "marts.mart_plan_progress"
+# Marts that carry indicator values over as they are.
+COPIES: Final = frozenset({"marts.mart_plan_progress", "marts.mart_preschool_inclusive"})
 HEADLINE_KIND: Final = "'headline_indicator'"
 _TABLE = re.compile(r"\b(?:marts|records)\.[a-z][a-z0-9_]*")
 _QUOTED = re.compile(r"'([a-z][a-z0-9_]*)'")
@@ -106,7 +107,7 @@ def tables_of(rule: Rule) -> frozenset[str]:
 def speaks_of_amount(rule: Rule) -> bool:
     """Whether the rule compares the amounts of indicators with something, or bounds those of chosen ones."""
     # A copy of the value elsewhere that equals it proves the copy and not the value.
-    if FACT_TABLE not in tables_of(rule) or rule.relation == PROGRESS_TABLE:
+    if FACT_TABLE not in tables_of(rule) or rule.relation in COPIES:
         return False
     if isinstance(rule.check, Between):
         return rule.column == "value" and rule.scope is not None

@@ -18,9 +18,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from orchestration import dbt_ahead
+from orchestration.dbt_ahead import DbtProcess
 from orchestration.logs import logs_dir
 from warehouse import duck
-from warehouse.candidate import Build
+from warehouse.candidate import DATABASE_NAME, Build
 from warehouse.errors import EduplanError, Fault, Refused
 from warehouse.files import canonical_json, replace_symlink, sha256_bytes, sha256_file, unique_suffix
 from warehouse.paths import Home, project_root
@@ -32,7 +34,6 @@ if TYPE_CHECKING:
 MANIFEST: Final = "manifest.json"
 RUN_RESULTS: Final = "run_results.json"
 LOG: Final = "dbt.log"
-_PARTIAL_PARSE: Final = "partial_parse.msgpack"
 _ARTEFACTS: Final = "dbt"
 _SOURCES: Final = {".sql", ".yml", ".yaml", ".csv"}
 _GENERATED: Final = {"target", "logs", "dbt_packages"}
@@ -122,13 +123,27 @@ def _tail(text: str) -> str:
 # -- building ---------------------------------------------------------------------------------------------------------
 
 
+def start_ahead(home: Home) -> DbtProcess:
+    """Start the process that will build, so that it has imported and parsed when its build begins. Raises OSError."""
+    database = _build_link(home) / DATABASE_NAME
+    variables = {"EDUPLAN_CANDIDATE_DB": str(database), "DBT_LOG_FORMAT": "json", "DBT_LOG_FORMAT_FILE": "debug"}
+    return dbt_ahead.start(_project_digest(), project_dir(), _ahead_dir(home), variables)
+
+
 @contextmanager
 def building(
-    home: Home, build: Build, manifest: Path, translator: DagsterDbtTranslator, context: AssetExecutionContext
+    home: Home,
+    build: Build,
+    manifest: Path,
+    translator: DagsterDbtTranslator,
+    context: AssetExecutionContext,
+    *,
+    ahead: DbtProcess | None = None,
 ) -> Iterator[DbtCliInvocation]:
-    """Start `dbt build` on the build's database; the process is stopped when the block is left early.
+    """Run `dbt build` on the build's database; the process is stopped when the block is left early.
 
-    The caller holds the home's lock `run`: two builds of one home never meet here.
+    `ahead` is used when it parsed the project as it stands now. The caller holds the home's lock `run`: two builds of
+    one home never meet here.
     """
     from dagster_dbt import DbtCliInvocation
     from dagster_dbt.dbt_manifest import validate_manifest
@@ -136,14 +151,10 @@ def building(
 
     artefacts = artefact_dir(build)
     artefacts.mkdir()
-    database = _steady_path(home, build)
-    known = _parse_cache(home)
-    if known.is_file():
-        shutil.copyfile(known, artefacts / _PARTIAL_PARSE)
-    invocation = DbtCliInvocation.run(
-        # Unit tests prove formulas on made-up rows: part of `make test`, not of every build.
-        args=[*_DBT, "build", "--exclude-resource-type", "unit_test"],
-        env=_environment(artefacts, EDUPLAN_CANDIDATE_DB=str(database), DBT_LOG_FORMAT="json", PYTHONUNBUFFERED="1"),
+    _steady_path(home, build)
+    process = _begin(home, ahead, artefacts)
+    invocation = DbtCliInvocation(
+        process=process,
         manifest=validate_manifest(manifest),
         dagster_dbt_translator=translator,
         project_dir=project_dir(),
@@ -156,8 +167,19 @@ def building(
     try:
         yield invocation
     finally:
-        _stop(invocation.process)
+        _stop(process)
         _build_link(home).unlink(missing_ok=True)
+
+
+def _begin(home: Home, ahead: DbtProcess | None, artefacts: Path) -> subprocess.Popen[bytes]:
+    # Unit tests prove formulas on made-up rows: part of `make test`, not of every build.
+    arguments = ["build", "--exclude-resource-type", "unit_test", "--target-path", str(artefacts)]
+    arguments += ["--log-path", str(artefacts)]
+    if ahead is not None and ahead.digest == _project_digest() and ahead.process.poll() is None:
+        return ahead.begin(arguments)
+    if ahead is not None:
+        ahead.dismiss()
+    return start_ahead(home).begin(arguments)
 
 
 def _stop(process: subprocess.Popen[bytes]) -> None:
@@ -170,8 +192,8 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             process.wait()
 
 
-def _steady_path(home: Home, build: Build) -> Path:
-    """The build's database under a path that is the same for every build of this home.
+def _steady_path(home: Home, build: Build) -> None:
+    """Make the build's database reachable under a path that is the same for every build of this home.
 
     dbt parses its whole project anew, for seconds, when the address of the database changes. The link is to the folder,
     so the write-ahead log lies where it belongs.
@@ -179,16 +201,15 @@ def _steady_path(home: Home, build: Build) -> Path:
     link = _build_link(home)
     link.parent.mkdir(parents=True, exist_ok=True)
     replace_symlink(link, str(build.work_dir))
-    return link / build.database.name
 
 
 def _build_link(home: Home) -> Path:
     return home.root / "dbt" / "build"
 
 
-def _parse_cache(home: Home) -> Path:
+def _ahead_dir(home: Home) -> Path:
     """What dbt remembers of its last parse; it compares checksums and starts anew when anything differs."""
-    return home.root / "dbt" / _PARTIAL_PARSE
+    return home.root / "dbt" / "ahead"
 
 
 def artefact_dir(build: Build) -> Path:
@@ -196,14 +217,13 @@ def artefact_dir(build: Build) -> Path:
     return build.work_dir / _ARTEFACTS
 
 
-def keep_artefacts(home: Home, build: Build) -> None:
+def keep_artefacts(build: Build) -> None:
     """Move what a candidate keeps of dbt's files beside its database and drop the rest. Raises Fault, OSError."""
     for name in (MANIFEST, RUN_RESULTS):
         source = artefact_dir(build) / name
         if not source.is_file():
             raise Fault(f"dbt 没有写出 {name}。", f"请查看 {artefact_dir(build) / LOG}。")
         source.replace(build.work_dir / name)
-    (artefact_dir(build) / _PARTIAL_PARSE).replace(_parse_cache(home))
     shutil.rmtree(artefact_dir(build))
 
 

@@ -10,7 +10,7 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from orchestration.logs import logs_dir
 from orchestration.report import RunRecord
@@ -63,6 +63,17 @@ def dagster_home(home: Home) -> Path:
     return folder
 
 
+def _event_log(folder: Path) -> dict[str, Any]:
+    """The stock log's files under the stock log's names, held open."""
+    # Where the stock storage keeps them; the UI and the daemon read the same files.
+    base_dir = folder / "history" / "runs"
+    return {
+        "module": "orchestration.event_log",
+        "class": "OpenEventLogStorage",
+        "config": {"base_dir": str(base_dir)},
+    }
+
+
 @contextlib.contextmanager
 def open_instance(home: Home) -> Iterator[DagsterInstance]:
     """The home's instance, for a run in this process."""
@@ -72,7 +83,8 @@ def open_instance(home: Home) -> Iterator[DagsterInstance]:
     folder = dagster_home(home)
     # Dagster reads it where it starts processes of its own.
     os.environ["DAGSTER_HOME"] = str(folder)
-    with DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides=_NO_CAPTURE)) as instance:
+    overrides = {**_NO_CAPTURE, "event_log_storage": _event_log(folder)}
+    with DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides=overrides)) as instance:
         yield instance
 
 

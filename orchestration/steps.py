@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from orchestration import dbt
+from orchestration.dbt_ahead import DbtProcess
 from orchestration.report import RunRecord
 from warehouse import candidate as candidates
 from warehouse import release as releases
@@ -64,6 +66,12 @@ class Workbench:
     settle: float | None = None
     build: Build | None = None
     warming: threading.Thread | None = None
+    dbt_ahead: DbtProcess | None = None
+
+    def take_dbt(self) -> DbtProcess | None:
+        """The dbt process that was started ahead, if any; whoever takes it ends it."""
+        taken, self.dbt_ahead = self.dbt_ahead, None
+        return taken
 
 
 @contextmanager
@@ -83,6 +91,9 @@ def open_workbench(
                 bench.record.reporter.note(line)
             yield bench
         finally:
+            unused = bench.take_dbt()
+            if unused is not None:
+                unused.dismiss()
             _drop_build(bench)
 
 
@@ -105,12 +116,15 @@ def check_hold(bench: Workbench) -> None:
         )
 
 
-def take_in(bench: Workbench) -> IntakeReport:
+def take_in(bench: Workbench, *, build_follows: bool = False) -> IntakeReport:
     """Take in everything that waits. Raises Refused, Fault or OSError; a bad delivery is reported, never raised."""
     from sources import intake
 
     with bench.record.station("intake") as station:
         arrivals = intake.scan(bench.home, bench.ledger, settle=bench.settle)
+        if arrivals and build_follows:
+            # dbt imports and parses while workers read.
+            bench.dbt_ahead = dbt.start_ahead(bench.home)
         report = intake.take_in(bench.home, bench.ledger, arrivals, progress=station.advance)
         report.add(intake.drain(bench.home, bench.ledger))
         station.summary = (

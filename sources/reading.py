@@ -7,11 +7,9 @@ what it returns. What does not: parsing (`sources.parsers`), storing (`sources.r
 from __future__ import annotations
 
 import errno
-import multiprocessing
 import os
 import resource
 import shutil
-import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -23,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 import pyarrow.parquet as pq
 
 from sources.findings import Finding
+from sources.workers import new_pool, worker_count
 from warehouse.errors import Fault
 from warehouse.records import check_schema, feed_tables
 
@@ -38,13 +37,6 @@ TOO_LARGE: Final = "intake.too_large"
 _DEFAULT_MEMORY: Final = 4 << 30
 _DEFAULT_CPU_SECONDS: Final = 300
 _DEFAULT_BYTES: Final = 1 << 30
-# Imported once by the process all workers are forked from, and not again by each of them. (pyarrow imports pandas at
-# its first conversion to numpy, which takes longer than reading a district's register.)
-_PRELOADED: Final = [
-    "sources.reading",
-    *(f"sources.parsers.{name}" for name in ("census", "teacher", "finance", "flat", "official")),
-    "pandas",
-]
 # The machine's trouble, not the file's: the delivery must be read again later and not be refused now.
 _SURROUNDINGS: Final = {
     errno.ENOSPC,
@@ -86,11 +78,6 @@ class Outcome:
 
 
 ParseFunction = Callable[..., "ParseResult"]
-
-
-def worker_count() -> int:
-    """Parser processes at a time: EDUPLAN_WORKERS, default two or as many as there are processors."""
-    return max(1, int(os.environ.get("EDUPLAN_WORKERS") or min(2, os.cpu_count() or 1)))
 
 
 class Readers:
@@ -135,39 +122,19 @@ class Readers:
 
     def _submit_to_pool(self, job: Job) -> Future[Outcome]:
         if self._pool is None:
-            self._pool = _new_pool(self._workers)
+            self._pool = new_pool(self._workers, _limit_memory)
         return self._pool.submit(read_delivery, job, self._parse)
 
     def _alone(self, job: Job) -> Future[Outcome]:
         shutil.rmtree(job.out_dir, ignore_errors=True)
         job.out_dir.mkdir()
-        with _new_pool(1) as pool:
+        with new_pool(1, _limit_memory) as pool:
             return pool.submit(read_delivery, job, self._parse)
 
     def _close(self) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=False)
             self._pool = None
-
-
-def _new_pool(workers: int) -> ProcessPoolExecutor:
-    # Never fork: the caller may be a daemon with threads and open databases.
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(_PRELOADED)
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_prepare_worker)
-
-
-def _prepare_worker() -> None:
-    _limit_memory()
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-
-
-def _die_with_parent() -> None:
-    """Killed, an intake cannot end its workers, and they would wait for work for ever: they watch it and follow."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 def _limit_memory() -> None:

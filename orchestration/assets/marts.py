@@ -126,7 +126,7 @@ def _run_dbt(
     build = steps.begin(bench)
     steps.warm_gate(bench)
     events: list[Event] = []
-    with dbt.building(bench.home, build, manifest, translator, context) as invocation:
+    with dbt.building(bench.home, build, manifest, translator, context, ahead=bench.take_dbt()) as invocation:
         for event in invocation.stream():
             events.append(event)
             station.advance(min(len(events), total), total)
@@ -135,7 +135,7 @@ def _run_dbt(
     if problem is not None:
         dbt.keep_log(build, bench.home)
         return events, problem
-    dbt.keep_artefacts(bench.home, build)
+    dbt.keep_artefacts(build)
     tables = dbt.read_tables(build.database)
     return [_with_content(event, content, tables) for event in events], None
 

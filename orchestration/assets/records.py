@@ -43,7 +43,7 @@ def build_records_assets() -> list[AssetsDefinition]:
     ) -> Iterator[MaterializeResult[None]]:
         """Take in everything that waits; one scan and one set of readers for all feeds."""
         with guarded(context.op_execution_context, "intake"):
-            report = steps.take_in(workbench)
+            report = steps.take_in(workbench, build_follows=True)
         for problem in report.problems:
             context.log.warning(problem)
         for found in contracts:

@@ -68,6 +68,7 @@ def build(path: Path) -> Path:
         _indicators(connection)
         _targets(connection)
         connection.execute(_sql("model_progress_and_coverage"))
+        connection.execute(_sql("model_subject_marts"))
         connection.execute("drop schema model cascade")
         connection.execute("checkpoint")
     return path
@@ -128,4 +129,10 @@ def _targets(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(
         "insert into marts.dim_target (target_id, plan_id, kind, indicator_zh, quote_zh, operator, value_low,"
         " value_high) values ('text.range', 'model-plan', 'programme_target', '建成所数', '建成2至3所', 'range', 2, 3)"
+    )
+    connection.execute(
+        "insert into marts.dim_target (target_id, plan_id, indicator_id, kind, indicator_zh, quote_zh, operator,"
+        " value_low) values ('box3.public', 'model-plan', 'pre_public_share', 'programme_target', '公办占比',"
+        " '达到40%', '=', 40), ('rule.fund.per_student', 'model-plan', null, 'standing_rule', '生均只增不减',"
+        " '只增不减', '>=', null)"
     )

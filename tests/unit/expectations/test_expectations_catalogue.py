@@ -22,6 +22,12 @@ MARTS = {
     "marts.mart_enrolment",
     "marts.mart_class_size",
     "marts.mart_data_coverage",
+    "marts.mart_teacher_quality",
+    "marts.mart_compulsory_balance",
+    "marts.mart_preschool_inclusive",
+    "marts.mart_education_finance",
+    "marts.mart_standing_rules",
+    "marts.mart_programme_targets",
 }
 
 

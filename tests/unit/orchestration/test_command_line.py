@@ -133,3 +133,13 @@ def test_a_signal_ends_a_run_cleanly_and_frees_the_home(tmp_path: Path, stop: si
     assert "已中断" in errors
     with exclusive(home, "run"):
         assert owner.is_file()
+
+
+def test_the_page_on_plan_coverage_is_written_and_checked(tmp_path: Path) -> None:
+    page = tmp_path / "coverage.md"
+    old = eduplan(tmp_path / "home", "plan", "coverage", "--check", "--output", str(page), expect=1)
+    assert "不是最新" in old.stdout
+    eduplan(tmp_path / "home", "plan", "coverage", "--output", str(page))
+    assert page.read_text(encoding="utf-8").startswith("# 规划覆盖情况")
+    eduplan(tmp_path / "home", "plan", "coverage", "--check", "--output", str(page))
+    eduplan(tmp_path / "home", "plan", "coverage", "--check")
