@@ -7,13 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from dagster import AssetSelection, Definitions, define_asset_job, in_process_executor
+from dagster import AssetChecksDefinition, AssetSelection, Definitions, define_asset_job, in_process_executor
 
 from orchestration import dbt, keys
 from orchestration.assets.marts import Translator, build_marts_assets, mart_keys
 from orchestration.assets.publication import build_gate_checks, build_publication_assets
 from orchestration.assets.records import build_records_assets
+from orchestration.assets.timeliness import build_timeliness_checks
+from orchestration.partitions import build_rereading
 from orchestration.resources import default_resources
+from orchestration.schedules import build_schedules
+from orchestration.sensors import build_sensors
 from warehouse.errors import UsageError
 
 
@@ -29,22 +33,41 @@ def build_defs(**overrides: Any) -> Definitions:
     manifest = dbt.manifest_path()
     translator = Translator()
     marts = mart_keys(manifest, translator)
+    gate, timeliness = build_gate_checks(marts), build_timeliness_checks()
     return Definitions(
         assets=[
             *build_records_assets(),
             *build_marts_assets(manifest, translator),
             *build_publication_assets(),
+            build_rereading(),
         ],
-        asset_checks=[build_gate_checks(marts)],
-        jobs=[
-            define_asset_job(
-                keys.JOB,
-                selection=AssetSelection.all(),
-                description="收取等待的报送件、构建、检查、发布；一次运行处理全部等待的报送件。"
-                " Takes in all that waits, builds, judges, publishes.",
-            )
-        ],
+        asset_checks=[gate, timeliness],
+        jobs=_jobs(timeliness),
+        sensors=build_sensors(),
+        schedules=build_schedules(),
         resources={**resources, **overrides},
         # Steps share the workbench (lock, build under way), so a run is one process.
         executor=in_process_executor,
     )
+
+
+def _jobs(timeliness: AssetChecksDefinition) -> list[Any]:
+    of_time = AssetSelection.checks(timeliness)
+    return [
+        define_asset_job(
+            keys.JOB,
+            selection=AssetSelection.all() - AssetSelection.assets(keys.REREADING) - of_time,
+            description="收取等待的报送件、构建、检查、发布；一次运行处理全部等待的报送件。"
+            " Takes in all that waits, builds, judges, publishes.",
+        ),
+        define_asset_job(
+            keys.REREADING_JOB,
+            selection=AssetSelection.assets(keys.REREADING),
+            description="按统计年度（可限区县）重读存档原件。 Reads archived originals again, by year and district.",
+        ),
+        define_asset_job(
+            keys.TIMELINESS_JOB,
+            selection=of_time,
+            description="检查报送是否逾期、发布是否滞后。 Who is late, and is the release behind?",
+        ),
+    ]

@@ -35,6 +35,13 @@ run_coordinator:
 concurrency:
   pools:
     default_limit: 1
+# Sensors ask services that may be slow or away: none waits for another.
+sensors:
+  use_threads: true
+  num_workers: 8
+schedules:
+  use_threads: true
+  num_workers: 4
 run_monitoring:
   enabled: true
   free_slots_after_run_end_seconds: 60

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from orchestration.steps import Workbench
     from warehouse.candidate import Candidate
+    from warehouse.paths import Home
     from warehouse.records import DeliveryRow
 
 DID_NOT_HELP_ZH: Final = "暂缓采用后质量检查仍未通过，恢复采用"
@@ -32,27 +33,27 @@ def context_now(waivers: Sequence[Waiver]) -> str:
     return context_digest(candidates.code_digest(), rules_version(), waivers)
 
 
-def selection(bench: Workbench) -> Selection:
+def selection(home: Home, ledger: Ledger) -> Selection:
     """The deliveries that count now and those set aside, read under the contracts in force. Writes nothing."""
-    newest, standing, _ = _holds_now(bench)
-    return _without(bench.ledger, newest, standing)
+    newest, standing, _ = _holds_now(home, ledger)
+    return _without(ledger, newest, standing)
 
 
 def settle(bench: Workbench) -> Selection:
     """The same, after lifting the holds that no longer stand; says which."""
-    newest, standing, gone = _holds_now(bench)
+    newest, standing, gone = _holds_now(bench.home, bench.ledger)
     for hold, reason in gone:
         bench.ledger.lift_hold(hold, reason)
         bench.record.reporter.note(f"报送件 {hold.delivery_id} 不再暂缓：{reason}。")
     return _without(bench.ledger, newest, standing)
 
 
-def _holds_now(bench: Workbench) -> tuple[list[DeliveryRow], list[Hold], list[tuple[Hold, str]]]:
+def _holds_now(home: Home, ledger: Ledger) -> tuple[list[DeliveryRow], list[Hold], list[tuple[Hold, str]]]:
     from sources.intake import contract_versions
 
-    newest = bench.ledger.active_set(contract_versions())
-    holds = bench.ledger.holds()
-    gone = lapsed(holds, newest, context_now(read_waivers(bench.home))) if holds else []
+    newest = ledger.active_set(contract_versions())
+    holds = ledger.holds()
+    gone = lapsed(holds, newest, context_now(read_waivers(home))) if holds else []
     lifted = {hold for hold, _ in gone}
     return newest, [hold for hold in holds if hold not in lifted], gone
 
@@ -77,7 +78,7 @@ def set_aside(bench: Workbench, candidate: Candidate, verdict: Verdict) -> list[
         return []
     found = attribute(candidate.database, verdict)
     context = context_now(read_waivers(bench.home))
-    rows = {row.delivery_id: row for row in selection(bench).active}
+    rows = {row.delivery_id: row for row in selection(bench.home, bench.ledger).active}
     holds = [
         Hold(
             delivery_id=delivery_id,

@@ -10,18 +10,26 @@ from typing import Final
 from dagster import AssetKey
 
 JOB: Final = "release_job"
+REREADING_JOB: Final = "rereading_job"
+TIMELINESS_JOB: Final = "timeliness_job"
 OWNER: Final = "team:planning-office"
 
 INTAKE_GROUP: Final = "intake"
 CANDIDATE_GROUP: Final = "candidate"
 PUBLICATION_GROUP: Final = "publication"
 
+REREADING: Final = AssetKey("rereading")
 ACTIVE_SET: Final = AssetKey("active_set")
 CANDIDATE: Final = AssetKey("candidate")
 VERDICT: Final = AssetKey("verdict")
 RELEASE: Final = AssetKey("release")
 
 GATE_CHECK: Final = "gate"
+
+
+def snapshots_key(feed: str) -> AssetKey:
+    """The asset that stands for the archived originals of a feed."""
+    return AssetKey(["snapshots", feed])
 
 
 def records_key(feed: str) -> AssetKey:

@@ -25,6 +25,7 @@ STATIONS: Final = {
     "sample": "生成示例城市",
     "prepare": "载入作业定义",
     "intake": "收取与解析",
+    "reread": "重读存档原件",
     "inputs": "确定采用的报送件",
     "build": "构建指标表（dbt）",
     "disclose": "披露控制",

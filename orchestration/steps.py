@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -24,8 +24,8 @@ from warehouse.disclosure import protect
 from warehouse.errors import Refused
 from warehouse.files import write_atomic
 from warehouse.holds import Hold, Selection
+from warehouse.lease import Fence, held
 from warehouse.ledger import Ledger
-from warehouse.lock import exclusive
 from warehouse.marts_file import MARTS_FILE
 from warehouse.paths import Home
 from warehouse.records import DeliveryRow
@@ -35,6 +35,8 @@ from warehouse.waivers import Waiver, read_waivers
 
 if TYPE_CHECKING:
     from sources.intake import IntakeReport
+    from sources.rereading import Reread
+    from sources.rereading import Selection as ToReread
 
 RUN_LOCK: Final = "run"
 VERDICT_FILE: Final = "verdict.json"
@@ -64,10 +66,12 @@ class Inputs:
 
 @dataclass
 class Workbench:
-    """One run's hold on a home: lock, ledger, and the build under way."""
+    """One run's hold on a home: lease, ledger, the build under way, and the state of the code when it began."""
 
     home: Home
     ledger: Ledger
+    fence: Fence
+    code_digest: str
     record: RunRecord = field(default_factory=RunRecord)
     settle: float | None = None
     compare: bool = False
@@ -91,9 +95,8 @@ def open_workbench(
     Refused when another run holds the lock for longer than `wait` seconds.
     """
     home.ensure()
-    with exclusive(home, RUN_LOCK, wait=wait):
-        ledger = Ledger(home.ledger_url)
-        bench = Workbench(home, ledger, record or RunRecord(), settle)
+    with closing(Ledger(home.ledger_url)) as ledger, held(home, ledger, RUN_LOCK, wait=wait) as fence:
+        bench = Workbench(home, ledger, fence, candidates.code_digest(), record or RunRecord(), settle)
         try:
             for line in ledger.reconcile(home):
                 bench.record.reporter.note(line)
@@ -102,9 +105,26 @@ def open_workbench(
             unused = bench.take_dbt()
             if unused is not None:
                 unused.dismiss()
-            if bench.build is not None:
-                candidates.abandon(bench.build)
-            ledger.close()
+            _drop_build(bench)
+
+
+def _drop_build(bench: Workbench) -> None:
+    if bench.build is not None:
+        candidates.abandon(bench.build)
+        bench.build = None
+
+
+def check_hold(bench: Workbench) -> None:
+    """Raise Refused when the home was taken over by another run, or the code changed since this run began.
+
+    Old code in memory and new code on disk would make a candidate that is a function of neither.
+    """
+    bench.fence.check_now()
+    if candidates.code_digest() != bench.code_digest:
+        raise Refused(
+            "运行期间程序代码有更新，本次构建作废，没有发布；原发布不受影响。",
+            "无需处理：下一次运行按新代码重新构建（守护进程会自动发起）。",
+        )
 
 
 def take_in(bench: Workbench, *, build_follows: bool = False) -> IntakeReport:
@@ -128,6 +148,22 @@ def take_in(bench: Workbench, *, build_follows: bool = False) -> IntakeReport:
     return report
 
 
+def read_again(bench: Workbench, selection: ToReread) -> Reread:
+    """Read archived originals again (`sources.rereading`). Raises Refused, Fault or OSError."""
+    from sources import rereading
+
+    with bench.record.station("reread") as station:
+        report = rereading.read_again(bench.home, bench.ledger, selection, progress=station.advance)
+        station.good = not report.problems
+        station.summary = (
+            f"按新版本读入 {report.renewed} 件，核对无误 {report.confirmed} 件，修复 {len(report.restored)} 件，"
+            f"未能处理 {len(report.problems)} 件"
+        )
+    for problem in report.problems:
+        bench.record.reporter.note(problem)
+    return report
+
+
 def choose_inputs(bench: Workbench) -> Inputs:
     """Decide what the next candidate is made from, and whether it would only repeat the current release.
 
@@ -137,7 +173,7 @@ def choose_inputs(bench: Workbench) -> Inputs:
         chosen = isolation.settle(bench)
         if not chosen.active:
             raise Refused("没有任何可用的报送件，无法构建指标表。", "请把文件放入 inbox/<类别>/ 后重新运行。")
-        inputs = _inputs(bench, chosen)
+        inputs = _inputs(bench.home, chosen)
         aside = f"，暂缓 {len(chosen.held)} 件" if chosen.held else ""
         taken = f"采用 {len(chosen.active)} 件{aside}，候选 {inputs.candidate_id}"
         station.summary = "无变化，未构建" if inputs.unchanged else taken
@@ -145,17 +181,22 @@ def choose_inputs(bench: Workbench) -> Inputs:
     return inputs
 
 
-def _inputs(bench: Workbench, chosen: Selection) -> Inputs:
+def find_inputs(home: Home, ledger: Ledger) -> Inputs:
+    """What a candidate would be made from now; reads only, so it may be asked while another process runs."""
+    return _inputs(home, isolation.selection(home, ledger))
+
+
+def _inputs(home: Home, chosen: Selection) -> Inputs:
     from expectations import rules_version
 
-    waivers = read_waivers(bench.home)
-    standing = releases.current(bench.home)
+    waivers = read_waivers(home)
+    standing = releases.current(home)
     if standing is not None:
         # Made from the same, with what was disclosed before it: it would be the same again.
         identity = _identity(chosen, waivers, str(standing.manifest["inputs"].get("disclosed", "")))
         if (standing.candidate_id, standing.rules_version) == (identity, rules_version()):
             return Inputs(chosen.active, identity, standing, waivers, chosen.held)
-    return Inputs(chosen.active, _identity(chosen, waivers, _disclosed(bench)), None, waivers, chosen.held)
+    return Inputs(chosen.active, _identity(chosen, waivers, _disclosed(home)), None, waivers, chosen.held)
 
 
 def _identity(chosen: Selection, waivers: tuple[Waiver, ...], disclosed: str) -> str:
@@ -168,25 +209,28 @@ def _identity(chosen: Selection, waivers: tuple[Waiver, ...], disclosed: str) ->
     )
 
 
-def _disclosed(bench: Workbench) -> str:
+def _disclosed(home: Home) -> str:
     """What readers were told so far: the fingerprint of the standing release, '' before the first."""
-    standing = releases.current(bench.home)
+    standing = releases.current(home)
     return standing.fingerprint if standing is not None else ""
 
 
 def active_deliveries(bench: Workbench) -> list[DeliveryRow]:
     """The deliveries that count now, read under the contracts in force, without those set aside."""
-    return list(isolation.selection(bench).active)
+    return list(isolation.selection(bench.home, bench.ledger).active)
 
 
 def begin(bench: Workbench) -> Build:
     """Open the build database that dbt is to write into. Raises Fault, OSError."""
     from sources.contract import feed_table
 
+    # What a first attempt of this station left.
+    _drop_build(bench)
+    check_hold(bench)
     inputs = bench.record.inputs
-    chosen = inputs.selection if inputs is not None else isolation.selection(bench)
+    chosen = inputs.selection if inputs is not None else isolation.selection(bench.home, bench.ledger)
     waivers = inputs.waivers if inputs is not None else read_waivers(bench.home)
-    bench.build = candidates.begin(bench.home, chosen, feed_table(), waivers, disclosed=_disclosed(bench))
+    bench.build = candidates.begin(bench.home, chosen, feed_table(), waivers, disclosed=_disclosed(bench.home))
     return bench.build
 
 
@@ -196,6 +240,7 @@ def seal(bench: Workbench) -> Candidate:
     if build is None:
         raise Refused("没有正在构建的候选版本，无法封存。", "请运行整个作业（eduplan run），不要单独运行这一步。")
     _protect(bench, build)
+    check_hold(bench)
     with bench.record.station("seal") as station:
         candidate = candidates.seal(bench.home, build)
         bench.build = None
@@ -217,7 +262,7 @@ def latest_candidate(bench: Workbench) -> Candidate:
     """The candidate this run sealed, or else the one that belongs to the present active set. Raises Refused."""
     if bench.record.candidate is not None:
         return bench.record.candidate
-    return candidates.load(bench.home, _inputs(bench, isolation.selection(bench)).candidate_id)
+    return candidates.load(bench.home, _inputs(bench.home, isolation.selection(bench.home, bench.ledger)).candidate_id)
 
 
 def judge(bench: Workbench) -> Verdict:
@@ -268,10 +313,10 @@ def judge_with_isolation(bench: Workbench, build_again: Callable[[Workbench], No
 
 def _judge_without(bench: Workbench, build_again: Callable[[Workbench], None]) -> Verdict | None:
     """The second verdict, or None when nothing would be left to build from."""
-    chosen = isolation.selection(bench)
+    chosen = isolation.selection(bench.home, bench.ledger)
     if not any(row.status != "refused" for row in chosen.active):
         return None
-    bench.record.inputs = _inputs(bench, chosen)
+    bench.record.inputs = _inputs(bench.home, chosen)
     bench.record.candidate = None
     with bench.record.station("build") as station:
         build_again(bench)
@@ -285,7 +330,7 @@ def _tell_submitters(bench: Workbench) -> None:
     from sources.hold_notice import write_notice
 
     words = {rule.id: (rule.title_zh, rule.remedy_zh) for rule in expectations.rules()}
-    for item in isolation.selection(bench).held_contents():
+    for item in isolation.selection(bench.home, bench.ledger).held_contents():
         write_notice(bench.home, item, words)
 
 
@@ -308,9 +353,13 @@ def publish(bench: Workbench) -> Release:
     """Publish the latest candidate on the strength of the verdict beside it. Raises Refused, Fault, OSError."""
     candidate = latest_candidate(bench)
     verdict = recorded_verdict(candidate)
+    check_hold(bench)
     with bench.record.station("publish") as station:
         report = _render(bench, candidate, verdict)
-        release = releases.publish(bench.home, bench.ledger, candidate, verdict, artefacts={releases.REPORT: report})
+        artefacts = {releases.REPORT: report}
+        release = releases.publish(
+            bench.home, bench.ledger, candidate, verdict, artefacts=artefacts, fences=[bench.fence]
+        )
         station.summary = f"发布 {release.release_id}"
     bench.record.release = release
     return release

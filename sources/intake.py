@@ -59,6 +59,8 @@ _NOT_READING: Final = {
     "marked_pages.py",
     "receipts.py",
     "reading_store.py",
+    "rereading.py",
+    "watch.py",
 }
 _CODE_LISTS: Final = ("code_*.csv", "area*.csv", "plan_registry.csv")
 
@@ -188,19 +190,21 @@ def _from_database(home: Home, ledger: Ledger, *, compare: bool) -> list[Arrival
 
 def _to_read_again(home: Home, ledger: Ledger) -> list[Arrival]:
     versions = contract_versions()
-    return [
-        Arrival(
-            REREAD,
-            row.delivery_id,
-            versions[row.feed],
-            row.feed,
-            row.file_name,
-            row.submitter,
-            path=snapshot_path(home, row.sha256),
-            received_at=row.received_at,
-        )
-        for row in ledger.unread(versions)
-    ]
+    return [again(home, row, versions) for row in ledger.unread(versions)]
+
+
+def again(home: Home, row: DeliveryRow, versions: Mapping[str, str]) -> Arrival:
+    """A delivery of old as an arrival to be read under these contract versions; it keeps its time and its submitter."""
+    return Arrival(
+        REREAD,
+        row.delivery_id,
+        versions[row.feed],
+        row.feed,
+        row.file_name,
+        row.submitter,
+        path=snapshot_path(home, row.sha256),
+        received_at=row.received_at,
+    )
 
 
 # -- take in ----------------------------------------------------------------------------------------------------------

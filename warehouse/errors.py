@@ -27,6 +27,10 @@ class Fault(EduplanError):  # noqa: N818 - the word people use for it
     """Something that must not happen happened: a broken invariant, a damaged file, an unreachable service."""
 
 
+class Transient(Fault):
+    """A fault that may pass by itself: a database that is away or locked. Trying again makes sense."""
+
+
 class Refused(EduplanError):  # noqa: N818 - the word people use for it
     """A gate, a check or a lock said no (exit code 1)."""
 

@@ -8,18 +8,18 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from warehouse import ledger_tables as t
 from warehouse.clock import now
-from warehouse.errors import Fault, Refused
+from warehouse.errors import Fault, Refused, Transient
 from warehouse.files import canonical_json, sha256_bytes
 from warehouse.holds import Hold
 from warehouse.journal import JournalEntry, check_chain, next_entry
@@ -27,8 +27,15 @@ from warehouse.paths import Home
 from warehouse.records import WITHDRAWN, DeliveryRow
 from warehouse.verdict import Verdict
 
+if TYPE_CHECKING:
+    from warehouse.lease import Fence
+
 DUPLICATE: Final = "duplicate"
 VANISHED: Final = "vanished"
+
+
+def _nothing() -> None:
+    """Nothing to make visible: it is already."""
 
 
 @dataclass(frozen=True)
@@ -88,7 +95,7 @@ class Ledger:
 
     def __init__(self, url: str) -> None:
         self._engine = t.open_engine(url)
-        with self._write() as connection:
+        with self.writing() as connection:
             t.create_schema(connection)
 
     def close(self) -> None:
@@ -96,12 +103,14 @@ class Ledger:
         self._engine.dispose()
 
     @contextmanager
-    def _read(self) -> Iterator[sa.Connection]:
+    def reading(self) -> Iterator[sa.Connection]:
+        """One reading transaction; for `warehouse` itself."""
         with self._translated(), self._engine.connect() as connection, connection.begin():
             yield connection
 
     @contextmanager
-    def _write(self) -> Iterator[sa.Connection]:
+    def writing(self) -> Iterator[sa.Connection]:
+        """One writing transaction, alone among all writers of this ledger; for `warehouse` itself."""
         with self._translated(), self._engine.connect() as connection:
             writing = connection.execution_options(**{t.WRITE_OPTION: True})
             with writing.begin():
@@ -113,8 +122,9 @@ class Ledger:
         try:
             yield
         except DBAPIError as error:
+            kind = Transient if isinstance(error, OperationalError) else Fault
             # `orig` is the driver's own message; the URL with its password is never part of it.
-            raise Fault(
+            raise kind(
                 f"台账数据库读写失败：{error.orig}", "请检查磁盘空间、数据库是否可达、是否被长时间锁定，然后重试。"
             ) from error
 
@@ -132,7 +142,7 @@ class Ledger:
 
         `files` maps each file the reading left (path below the home) to its SHA-256, for `warehouse.verify`.
         """
-        with self._write() as connection:
+        with self.writing() as connection:
             if event is not None:
                 _insert_event(connection, event)
             known = _select_delivery(connection, row.delivery_id, row.contract_version)
@@ -147,13 +157,13 @@ class Ledger:
 
     def record_event(self, event: ArrivalEvent) -> None:
         """Record an arrival that brought nothing new; the same arrival twice is one row."""
-        with self._write() as connection:
+        with self.writing() as connection:
             _insert_event(connection, event)
 
     def record_files(self) -> dict[str, dict[str, str]]:
         """delivery id -> files of its last reading with their SHA-256. Raises Fault when an entry is damaged."""
         query = sa.select(t.record_file.c.delivery_id, t.record_file.c.files).order_by(t.record_file.c.journal_seq)
-        with self._read() as connection:
+        with self.reading() as connection:
             found = connection.execute(query).tuples().all()
         try:
             return {delivery_id: dict(json.loads(files)) for delivery_id, files in found}
@@ -162,13 +172,13 @@ class Ledger:
 
     def has_delivery(self, delivery_id: str, contract_version: str) -> bool:
         """True when this delivery was read under this contract version."""
-        with self._read() as connection:
+        with self.reading() as connection:
             return _select_delivery(connection, delivery_id, contract_version) is not None
 
     def deliveries(self) -> list[DeliveryRow]:
         """Every delivery as last read, in order of arrival."""
         newest: dict[str, Any] = {}
-        with self._read() as connection:
+        with self.reading() as connection:
             for row in connection.execute(sa.select(t.delivery).order_by(t.delivery.c.journal_seq)).mappings():
                 newest[row["delivery_id"]] = row
         return [_delivery_row(row) for row in sorted(newest.values(), key=lambda item: item["arrival"])]
@@ -186,7 +196,7 @@ class Ledger:
             found = self.deliveries()
         else:
             query = sa.select(t.delivery).order_by(t.delivery.c.arrival)
-            with self._read() as connection:
+            with self.reading() as connection:
                 rows = connection.execute(query).mappings().all()
             found = [
                 _delivery_row(row) for row in rows if contract_versions.get(row["feed"]) == row["contract_version"]
@@ -195,7 +205,7 @@ class Ledger:
 
     def unread(self, contract_versions: Mapping[str, str]) -> list[DeliveryRow]:
         """Deliveries of these feeds not yet read under the given versions, in order of arrival."""
-        with self._read() as connection:
+        with self.reading() as connection:
             done = set(connection.execute(sa.select(t.delivery.c.delivery_id, t.delivery.c.contract_version)).tuples())
         return [
             row
@@ -206,14 +216,14 @@ class Ledger:
     def seen(self, connector: str) -> set[tuple[str, str]]:
         """(source, version) of every arrival of a connector that has its outcome."""
         query = sa.select(t.event.c.source, t.event.c.version).where(t.event.c.connector == connector)
-        with self._read() as connection:
+        with self.reading() as connection:
             return {(source, version) for source, version in connection.execute(query).tuples()}
 
     def events(self) -> list[ArrivalEvent]:
         """Every arrival, by time and key."""
         names = [name for name in ArrivalEvent.__dataclass_fields__ if name != "at"]
         query = sa.select(t.event).order_by(t.event.c.at, t.event.c.event_key)
-        with self._read() as connection:
+        with self.reading() as connection:
             return [
                 ArrivalEvent(**{name: row[name] for name in names}, at=datetime.fromisoformat(row["at"]))
                 for row in connection.execute(query).mappings()
@@ -224,7 +234,7 @@ class Ledger:
 
         Recorded and journaled, never deleted: records and receipt stay. Raises Refused for a delivery nobody knows.
         """
-        with self._write() as connection:
+        with self.writing() as connection:
             if connection.execute(sa.select(t.delivery).where(t.delivery.c.delivery_id == delivery_id)).first() is None:
                 raise Refused(f"台账中没有报送件 {delivery_id}。", "编号见回执或 eduplan explain。")
             standing = next((row for row in _withdrawals(connection) if row.delivery_id == delivery_id), None)
@@ -237,14 +247,14 @@ class Ledger:
 
     def withdrawals(self) -> list[Withdrawal]:
         """How every delivery that was ever withdrawn stands now, in the order of these decisions."""
-        with self._read() as connection:
+        with self.reading() as connection:
             return _withdrawals(connection)
 
     # -- candidates, verdicts, releases -------------------------------------------------------------------------------
 
     def record_candidate(self, candidate_id: str, fingerprint: str) -> None:
         """Record a sealed candidate once. Raises Fault when it was recorded with another fingerprint."""
-        with self._write() as connection:
+        with self.writing() as connection:
             query = sa.select(t.candidate.c.fingerprint).where(t.candidate.c.candidate_id == candidate_id)
             known = connection.execute(query).scalar_one_or_none()
             if known is not None and known != fingerprint:
@@ -264,7 +274,7 @@ class Ledger:
             "passed": verdict.passed,
             "judged_at": verdict.judged_at,
         }
-        with self._write() as connection:
+        with self.writing() as connection:
             if _last_verdict(connection, verdict.candidate_id) == values["digest"]:
                 return
             seq = _append(connection, "verdict", values)
@@ -272,7 +282,7 @@ class Ledger:
 
     def verdict_digest(self, candidate_id: str) -> str | None:
         """Digest of the last verdict recorded for a candidate, or None."""
-        with self._read() as connection:
+        with self.reading() as connection:
             return _last_verdict(connection, candidate_id)
 
     def record_hold(self, hold: Hold) -> None:
@@ -284,7 +294,7 @@ class Ledger:
         self._record_hold(hold, "lifted", reason_zh)
 
     def _record_hold(self, hold: Hold, action: str, reason_zh: str) -> None:
-        with self._write() as connection:
+        with self.writing() as connection:
             standing = _standing_holds(connection)
             if (standing.get(hold.delivery_id) == hold) if action == "held" else (hold.delivery_id not in standing):
                 return
@@ -294,12 +304,21 @@ class Ledger:
 
     def holds(self) -> list[Hold]:
         """The deliveries that are set aside now, sorted by key."""
-        with self._read() as connection:
+        with self.reading() as connection:
             return sorted(_standing_holds(connection).values(), key=lambda hold: (*hold.key, hold.delivery_id))
 
-    def record_release(self, row: ReleaseRow) -> None:
-        """Record a publication once. Raises Fault when the id was recorded with another manifest."""
-        with self._write() as connection:
+    def record_release(
+        self, row: ReleaseRow, *, fences: Sequence[Fence] = (), flip: Callable[[], None] = _nothing
+    ) -> None:
+        """Record a publication once; `flip` makes it visible, in the same transaction that asks the fences.
+
+        So nobody can take a fence over between the question and the deed. Raises Fault when the id was recorded with
+        another manifest, Refused when a fence was taken over (nothing was flipped then), and what `flip` raises.
+        """
+        with self.writing() as connection:
+            for fence in fences:
+                fence.check(connection)
+            flip()
             query = sa.select(t.release.c.manifest_sha256).where(t.release.c.release_id == row.release_id)
             known = connection.execute(query).scalar_one_or_none()
             if known is not None and known != row.manifest_sha256:
@@ -311,7 +330,7 @@ class Ledger:
     def releases(self) -> list[ReleaseRow]:
         """Every publication, oldest first."""
         query = sa.select(t.release).order_by(t.release.c.journal_seq)
-        with self._read() as connection:
+        with self.reading() as connection:
             return [_release_row(row) for row in connection.execute(query).mappings()]
 
     def reconcile(self, home: Home) -> list[str]:
@@ -324,20 +343,20 @@ class Ledger:
 
     def journal_entries(self) -> list[JournalEntry]:
         """The whole journal in stored order."""
-        with self._read() as connection:
+        with self.reading() as connection:
             found = connection.execute(sa.select(t.journal).order_by(t.journal.c.seq)).mappings()
             return [JournalEntry(**row) for row in found]
 
     def journal_head(self) -> tuple[int, str]:
         """(seq, hash) of the last entry; (0, '') of an empty journal."""
-        with self._read() as connection:
+        with self.reading() as connection:
             return _head(connection) or (0, "")
 
     def findings(self) -> list[str]:
         """What is wrong with the journal or with rows that differ from it, in Chinese; empty when all is whole."""
         entries = self.journal_entries()
         found = check_chain(entries)
-        with self._read() as connection:
+        with self.reading() as connection:
             for kind, table, payload_of in _JOURNALED:
                 told = {entry.seq: entry.payload for entry in entries if entry.kind == kind}
                 stored = connection.execute(sa.select(table)).mappings().all()

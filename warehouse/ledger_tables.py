@@ -154,6 +154,19 @@ journal = sa.Table(
     sa.Column("hash", sa.String(64), nullable=False),
 )
 
+# Who may write now; the one table that is changed in place, and therefore in no journal.
+lease = sa.Table(
+    "lease",
+    metadata,
+    sa.Column("name", sa.String(32), primary_key=True),
+    sa.Column("host", sa.Text, nullable=False),
+    sa.Column("pid", sa.BigInteger, nullable=False),
+    sa.Column("started", sa.BigInteger, nullable=False),
+    sa.Column("token", sa.BigInteger, nullable=False),
+    sa.Column("taken_at", sa.String(40), nullable=False),
+    sa.Column("expires_at", sa.String(40), nullable=False),
+)
+
 # The chain detects tampering; the triggers keep an honest mistake from becoming one.
 _SQLITE_TRIGGERS: Final = tuple(
     f"CREATE TRIGGER IF NOT EXISTS journal_no_{what} BEFORE {what.upper()} ON journal "

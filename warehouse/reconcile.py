@@ -13,6 +13,7 @@ from warehouse import candidate as candidates
 from warehouse.attestation import sign_head
 from warehouse.errors import Fault
 from warehouse.files import TEMP_PREFIX
+from warehouse.lease import held
 from warehouse.ledger import Ledger
 from warehouse.lock import exclusive
 from warehouse.manifest import BUILDING, Release, current, file_findings, read_release, release_folders
@@ -25,7 +26,7 @@ _LOCK_WAIT: Final = 60.0
 def reconcile(home: Home, ledger: Ledger) -> list[str]:
     """Put releases, candidates and ledger in agreement; returns what was done, in Chinese. Raises Refused when another
     process publishes for longer than a minute, Fault when `current` names a damaged release."""
-    with exclusive(home, "publish", wait=_LOCK_WAIT):
+    with held(home, ledger, "publish", wait=_LOCK_WAIT):
         done = settle_releases(home, ledger)
     with exclusive(home, "candidates", wait=_LOCK_WAIT):
         swept = candidates.sweep(home)

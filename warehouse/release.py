@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
@@ -26,8 +26,8 @@ from warehouse.dictionary import contract, dictionary, read_docs
 from warehouse.errors import Fault, Refused, UsageError
 from warehouse.files import fsync_dir, fsync_tree, pretty_json, replace_symlink, sha256_file, unique_suffix
 from warehouse.fingerprint import fingerprint
+from warehouse.lease import Fence, held
 from warehouse.ledger import Ledger, ReleaseRow
-from warehouse.lock import exclusive
 from warehouse.manifest import (
     BUILDING,
     MANIFEST_NAME,
@@ -70,16 +70,23 @@ class _Plan:
 
 
 def publish(
-    home: Home, ledger: Ledger, candidate: Candidate, verdict: Verdict, *, artefacts: Mapping[str, bytes]
+    home: Home,
+    ledger: Ledger,
+    candidate: Candidate,
+    verdict: Verdict,
+    *,
+    artefacts: Mapping[str, bytes],
+    fences: Sequence[Fence] = (),
 ) -> Release:
     """Publish exactly this candidate on the strength of exactly this verdict, or raise Refused saying why not.
 
     `artefacts` maps paths inside the release folder to contents and must hold the auditor's report
-    (`quality/index.html`). Publishing what `current` already shows, judged by the same rules, changes nothing. Killed
-    at any point, `current` still names one whole release. Raises Refused, UsageError, Fault, OSError.
+    (`quality/index.html`). `fences` are leases the caller holds and must still hold at the flip. Publishing what
+    `current` already shows, judged by the same rules, changes nothing. Killed at any point, `current` still names one
+    whole release. Raises Refused, UsageError, Fault, OSError.
     """
     files = _check_artefacts(artefacts, verdict)
-    with exclusive(home, PUBLISH_LOCK):
+    with held(home, ledger, PUBLISH_LOCK) as own:
         settle_releases(home, ledger)
         _check_proof(home, ledger, candidate, verdict)
         standing = current(home)
@@ -90,8 +97,7 @@ def publish(
         signer = load_or_create(home)
         plan = _Plan(release_id, instant.isoformat(), candidate, verdict, standing, files, signer)
         release = _build(home, ledger, plan)
-        _flip(home, release)
-        ledger.record_release(release.row())
+        ledger.record_release(release.row(), fences=[*fences, own], flip=lambda: _flip(home, release))
         sign_head(home, ledger, plan.signer)
         return release
 

@@ -31,6 +31,7 @@ from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtP
 from dagster_dbt.dbt_manifest import validate_manifest
 
 from orchestration import dbt, keys, steps
+from orchestration.guard import guarded
 from orchestration.report import Station
 from orchestration.steps import Workbench
 from warehouse.errors import EduplanError, Refused
@@ -39,6 +40,7 @@ from warehouse.records import RECORD_SCHEMAS
 Event = Output[Any] | AssetMaterialization | AssetObservation | AssetCheckResult | AssetCheckEvaluation
 MARTS_SCHEMA: Final = "marts"
 # What `dbt build` makes or runs; everything else in a manifest is only described there.
+_KIND_ZH: Final = {"model": "数据模型", "seed": "代码表与登记表", "snapshot": "历史快照"}
 _BUILT: Final = {"model", "seed", "snapshot", "test"}
 
 
@@ -63,9 +65,22 @@ class Translator(DagsterDbtTranslator):
     def get_asset_spec(self, manifest: Mapping[str, Any], unique_id: str, project: DbtProject | None) -> AssetSpec:
         """The spec dagster-dbt makes, with the active set among its dependencies."""
         spec = super().get_asset_spec(manifest, unique_id, project)
-        if spec.key == keys.ACTIVE_SET or any(dep.asset_key == keys.ACTIVE_SET for dep in spec.deps):
+        props = self.get_resource_props(manifest, unique_id)
+        if props["resource_type"] == "source":
             return spec
-        return spec.replace_attributes(deps=[*spec.deps, AssetDep(keys.ACTIVE_SET)], owners=[keys.OWNER])
+        follows = any(dep.asset_key == keys.ACTIVE_SET for dep in spec.deps)
+        deps = spec.deps if follows else [*spec.deps, AssetDep(keys.ACTIVE_SET)]
+        return spec.replace_attributes(deps=deps, owners=[keys.OWNER], description=_description(props))
+
+
+def _description(props: Mapping[str, Any]) -> str:
+    """Label in Chinese, where the YAML has one, what it says at length, and what kind of thing it is."""
+    label = (props.get("config") or {}).get("meta", {}).get("label_zh") or _KIND_ZH[props["resource_type"]]
+    told = " ".join(str(props.get("description") or "").split())
+    what = f"dbt {props['resource_type']} `{props['schema']}.{props['name']}`"
+    return f"{label}\n\n{told} ({what}, {len(props.get('columns') or {})} documented columns)".replace(
+        "\n\n (", "\n\n("
+    )
 
 
 def mart_keys(manifest: Path, translator: DagsterDbtTranslator) -> dict[str, AssetKey]:
@@ -87,7 +102,8 @@ def build_marts_assets(manifest: Path, translator: DagsterDbtTranslator) -> list
         if context.is_subset:
             raise Refused("候选版本必须整体构建。", "请选择全部 dbt 模型，或直接运行 release_job（eduplan run）。")
         with workbench.record.station("build") as station:
-            events, problem = _run_dbt(context, workbench, station, manifest, translator)
+            with guarded(context.op_execution_context, "build"):
+                events, problem = _run_dbt(context, workbench, station, manifest, translator)
             station.good = problem is None
             station.summary = f"{len(events)} 个模型与测试完成" if station.good else "dbt 未通过"
         # What did succeed is shown also when something else did not.
@@ -152,8 +168,11 @@ def _candidate(marts: Sequence[AssetKey]) -> AssetsDefinition:
             "The sealed candidate: a pure function of the active deliveries and the code, with a content fingerprint."
         ),
     )
-    def candidate(workbench: ResourceParam[Workbench]) -> Iterator[MaterializeResult[None]]:
-        sealed = steps.seal(workbench)
+    def candidate(
+        context: AssetExecutionContext, workbench: ResourceParam[Workbench]
+    ) -> Iterator[MaterializeResult[None]]:
+        with guarded(context.op_execution_context, "seal"):
+            sealed = steps.seal(workbench)
         yield MaterializeResult(
             metadata={
                 "candidate_id": sealed.candidate_id,

@@ -14,6 +14,7 @@ from dagster import (
     AssetChecksDefinition,
     AssetCheckSeverity,
     AssetCheckSpec,
+    AssetExecutionContext,
     AssetKey,
     AssetsDefinition,
     MaterializeResult,
@@ -29,6 +30,7 @@ from dagster import (
 import expectations
 from orchestration import dbt, keys, steps
 from orchestration.assets.marts import MARTS_SCHEMA
+from orchestration.guard import guarded
 from orchestration.steps import Workbench
 from warehouse.release import REPORT, Release
 from warehouse.verdict import RuleResult, Verdict
@@ -66,8 +68,11 @@ def build_publication_assets() -> list[AssetsDefinition]:
             "The verdict of the gate on exactly this candidate, bound to its fingerprint. It fails closed."
         ),
     )
-    def verdict(workbench: ResourceParam[Workbench]) -> Iterator[MaterializeResult[None]]:
-        found = steps.judge_with_isolation(workbench, dbt.build_again)
+    def verdict(
+        context: AssetExecutionContext, workbench: ResourceParam[Workbench]
+    ) -> Iterator[MaterializeResult[None]]:
+        with guarded(context.op_execution_context, "judge"):
+            found = steps.judge_with_isolation(workbench, dbt.build_again)
         report = steps.report_path(steps.latest_candidate(workbench))
         yield MaterializeResult(
             metadata={
@@ -91,8 +96,12 @@ def build_publication_assets() -> list[AssetsDefinition]:
             "The release. Refuses without a passing verdict for the latest candidate, however it is launched."
         ),
     )
-    def release(workbench: ResourceParam[Workbench]) -> Iterator[MaterializeResult[None]]:
-        yield MaterializeResult(metadata=_release_metadata(steps.publish(workbench)))
+    def release(
+        context: AssetExecutionContext, workbench: ResourceParam[Workbench]
+    ) -> Iterator[MaterializeResult[None]]:
+        with guarded(context.op_execution_context, "publish"):
+            published = steps.publish(workbench)
+        yield MaterializeResult(metadata=_release_metadata(published))
 
     return [verdict, release]
 

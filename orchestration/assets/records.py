@@ -1,4 +1,4 @@
-"""The records assets (one a feed) and the active set.
+"""The snapshots and records assets (two a feed) and the active set.
 
 What belongs here: their definitions and metadata. What does not: taking in (`sources.intake`).
 """
@@ -23,6 +23,7 @@ from dagster import (
 )
 
 from orchestration import keys, steps
+from orchestration.guard import guarded
 from orchestration.steps import Workbench
 from sources import contract
 from sources.contract import Contract
@@ -31,18 +32,24 @@ from warehouse.records import RECORD_SCHEMAS, DeliveryRow, feed_tables
 
 
 def build_records_assets() -> list[AssetsDefinition]:
-    """One multi-asset with a spec a feed, and the active set behind it."""
+    """One multi-asset with two specs a feed, originals and records, and the active set behind it."""
     contracts = [contract.load(feed) for feed in contract.feeds()]
 
-    @multi_asset(name="intake", specs=[_spec(found) for found in contracts], can_subset=False)
+    specs = [spec for found in contracts for spec in (_snapshots(found), _spec(found))]
+
+    @multi_asset(name="intake", specs=specs, can_subset=False)
     def intake(
         context: AssetExecutionContext, workbench: ResourceParam[Workbench]
     ) -> Iterator[MaterializeResult[None]]:
         """Take in everything that waits; one scan and one set of readers for all feeds."""
-        report = steps.take_in(workbench, build_follows=True)
+        with guarded(context.op_execution_context, "intake"):
+            report = steps.take_in(workbench, build_follows=True)
         for problem in report.problems:
             context.log.warning(problem)
         for found in contracts:
+            yield MaterializeResult(
+                asset_key=keys.snapshots_key(found.feed), metadata=_archive_metadata(found.feed, report, workbench)
+            )
             yield MaterializeResult(
                 asset_key=keys.records_key(found.feed), metadata=_intake_metadata(found.feed, report, workbench)
             )
@@ -50,10 +57,33 @@ def build_records_assets() -> list[AssetsDefinition]:
     return [intake, _active_set([keys.records_key(found.feed) for found in contracts])]
 
 
+def _snapshots(found: Contract) -> AssetSpec:
+    return AssetSpec(
+        keys.snapshots_key(found.feed),
+        group_name=keys.INTAKE_GROUP,
+        kinds={"file"},
+        owners=[keys.OWNER],
+        description=(
+            f"{found.info.title_zh}：报送原件，先按 SHA-256 存档，再作任何读取。\n\n"
+            f"Originals of the feed `{found.feed}`, archived under their hash before anything is read."
+        ),
+    )
+
+
+def _archive_metadata(feed: str, report: IntakeReport, bench: Workbench) -> dict[str, MetadataValue]:
+    rows = [row for row in report.deliveries if row.feed == feed]
+    return {
+        "dagster/row_count": MetadataValue.int(sum(row.rows_in for row in rows)),
+        "snapshots": MetadataValue.int(len({row.sha256 for row in rows})),
+        "archive": MetadataValue.path(str(bench.home.archive)),
+    }
+
+
 def _spec(found: Contract) -> AssetSpec:
     tables = "、".join(feed_tables(found.feed))
     return AssetSpec(
         keys.records_key(found.feed),
+        deps=[keys.snapshots_key(found.feed)],
         group_name=keys.INTAKE_GROUP,
         kinds={"python", "parquet"},
         owners=[keys.OWNER],
@@ -62,7 +92,7 @@ def _spec(found: Contract) -> AssetSpec:
             f"{found.info.title_zh}：按数据约定 {found.version} 读入的规范记录（{tables}）。\n\n"
             f"Typed records of the feed `{found.feed}`, read under its contract; rows that break it are quarantined."
         ),
-        metadata={"contract": f"sources/feeds/{found.feed}.odcs.yaml", "column_schema": _schema(found.feed)},
+        metadata={"contract": f"sources/feeds/{found.feed}.odcs.yaml", "dagster/column_schema": _schema(found.feed)},
     )
 
 

@@ -92,6 +92,19 @@ def intake(
 
 
 @app.command()
+def rerun(
+    year: Annotated[list[int] | None, typer.Option(help="统计年度，可重复；不填为全部。Years.")] = None,
+    area: Annotated[list[str] | None, typer.Option(help="区域代码或名称，可重复；不填为全部。Areas.")] = None,
+    feed: Annotated[list[str] | None, typer.Option(help="报送类别，可重复；不填为全部。Feeds.")] = None,
+    json: Json = False,
+) -> int:
+    """重读存档原件（按年度、区县、类别），有变化才重新构建发布。Read archived originals again, rebuild what changed."""
+    from orchestration.cli import rerun as command
+
+    return command.rerun(tuple(year or ()), tuple(area or ()), tuple(feed or ()), as_json=json)
+
+
+@app.command()
 def check(
     file: Annotated[Path, typer.Argument(help="要检查的文件。The file.")],
     feed: Annotated[str, typer.Option(help="报送类别，如 school_census。The feed.")],

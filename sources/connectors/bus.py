@@ -81,6 +81,15 @@ def drain(
     return new
 
 
+def waiting(settings: NatsSource) -> str:
+    """A name for the state of what is not yet acknowledged, '' when nothing is; takes and acknowledges nothing.
+
+    Raises Unreachable, Fault, UsageError.
+    """
+    with _opened(settings) as session:
+        return session.waiting()
+
+
 @dataclass(frozen=True)
 class _Message:
     """One message as the stream holds it; `handle` acknowledges it."""
@@ -121,6 +130,16 @@ class _Session:
         created = self._run(self._stream.stream_info(self._settings.stream)).created
         birth = created.strftime("%Y%m%dT%H%M%S.%fZ") if created else "-"
         return f"{self._settings.name}/{escape(self._settings.stream)}@{birth}"
+
+    def waiting(self) -> str:
+        """`<last delivered>+<not delivered>/<not acknowledged>`; "" when all is done. Raises Unreachable, Fault."""
+        if self._consumer is None:
+            raise RuntimeError("not connected")
+        state = self._run(self._consumer.consumer_info())
+        if not state.num_pending and not state.num_ack_pending:
+            return ""
+        delivered = state.delivered.stream_seq if state.delivered else 0
+        return f"{delivered}+{state.num_pending or 0}/{state.num_ack_pending or 0}"
 
     def pull(self, most: int) -> list[_Message]:
         """Up to `most` waiting messages; none when there are none, or all were delivered and await acknowledgement.

@@ -15,7 +15,20 @@ from tests.support.command import MAIN, eduplan, environment
 from warehouse.lock import exclusive
 from warehouse.paths import Home, project_root
 
-COMMANDS = ["demo", "sample", "run", "intake", "check", "status", "releases", "verify", "explain", "diff", "dev"]
+COMMANDS = [
+    "demo",
+    "sample",
+    "run",
+    "rerun",
+    "intake",
+    "check",
+    "status",
+    "releases",
+    "verify",
+    "explain",
+    "diff",
+    "dev",
+]
 
 
 def test_help_is_chinese_first_and_imports_nothing_heavy(tmp_path: Path) -> None:

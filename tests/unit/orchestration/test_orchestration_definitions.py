@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 
 import pytest
-from dagster import AssetKey, DagsterInstance, Definitions
+from dagster import AssetKey, DagsterInstance, DefaultSensorStatus, Definitions
 
 from expectations import rules_version
 from orchestration import keys
 from orchestration.build import build_defs
 from sources import contract
 from sources.intake import contract_versions
+from sources.watch import KINDS
 from tests.support.candidate_kit import REPORT, delivery, fill_marts, make_verdict, rule
 from tests.support.candidate_kit import dbt_manifest as kit_manifest
 from warehouse import candidate as candidates
@@ -183,3 +184,68 @@ def test_a_second_run_is_refused_while_one_is_under_way(home: Home) -> None:
 
     with open_workbench(home), pytest.raises(Refused, match="另一个进程"), open_workbench(home):
         pytest.fail("two runs at once")
+
+
+def test_originals_lead_to_records_and_every_asset_says_what_it_is_in_both_languages(defs: Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    for feed in contract.feeds():
+        assert keys.snapshots_key(feed) in graph.get(keys.records_key(feed)).parent_keys
+    for key in graph.materializable_asset_keys:
+        node = graph.get(key)
+        text = node.description or ""
+        assert any("一" <= mark <= "鿿" for mark in text), (key, text)
+        assert any(mark.isascii() and mark.isalpha() for mark in text), key
+        assert node.owners == [keys.OWNER], key
+        assert node.kinds, key
+        assert node.group_name != "default", key
+
+
+def test_there_is_a_sensor_for_each_kind_of_source_and_one_for_the_inputs(defs: Definitions) -> None:
+    sensors = defs.get_repository_def().sensor_defs
+    assert sorted(found.name for found in sensors) == sorted(
+        [*(f"{kind}_arrivals" for kind in KINDS), "inputs_changed"]
+    )
+    assert {found.default_status for found in sensors} == {DefaultSensorStatus.RUNNING}
+    assert {target.job_name for found in sensors for target in found.targets} == {keys.JOB}
+
+
+def test_the_calendar_has_a_morning_after_each_due_day_in_the_time_of_the_city(defs: Definitions) -> None:
+    schedules = {found.name: found for found in defs.get_repository_def().schedule_defs}
+    assert schedules["school_census_due"].cron_schedule == "0 7 1 11 *"
+    assert schedules["population_due"].cron_schedule == "0 7 1 4 *"
+    assert {found.execution_timezone for found in schedules.values()} == {"Asia/Shanghai"}
+    assert {"full_comparison", "timeliness_daily"} < set(schedules)
+
+
+def test_the_years_are_partitions_of_the_rereading_only(defs: Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    partitioned = {key for key in graph.materializable_asset_keys if graph.get(key).partitions_def is not None}
+    assert partitioned == {keys.REREADING}
+    assert {"0", "2020", "2023", "2025"} < set(graph.get(keys.REREADING).partitions_def.get_partition_keys())
+    assert keys.REREADING not in defs.resolve_job_def(keys.JOB).asset_layer.executable_asset_keys
+
+
+def test_a_year_is_read_again_from_the_page_and_what_is_whole_stays(
+    defs: Definitions, home: Home, ledger: Ledger
+) -> None:
+    delivery(home, ledger, "数字", contract_version=contract_versions()[FEED])
+    before = ledger.journal_head()
+    with DagsterInstance.ephemeral() as instance:
+        job = defs.resolve_job_def(keys.REREADING_JOB)
+        result = job.execute_in_process(instance=instance, partition_key="0", raise_on_error=True)
+    (made,) = [event for event in result.get_asset_materialization_events() if event.asset_key == keys.REREADING]
+    assert made.partition == "0"
+    told = {name: value.value for name, value in made.materialization.metadata.items()}
+    assert (told["confirmed"], told["renewed"], told["restored"]) == (1, 0, [])
+    assert ledger.journal_head() == before
+
+
+def test_what_is_late_shows_as_checks_that_warn(defs: Definitions, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDUPLAN_NOW", "2025-11-01T08:00:00+08:00")
+    with DagsterInstance.ephemeral() as instance:
+        result = defs.resolve_job_def(keys.TIMELINESS_JOB).execute_in_process(instance=instance)
+    found = {check.asset_key: check for check in result.get_asset_check_evaluations()}
+    census = found[keys.records_key("school_census")]
+    assert not census.passed
+    assert census.metadata["late/2025"].value.startswith("截止 2025-10-31，应报 39，缺 39：500000、500101")
+    assert found[keys.RELEASE].passed

@@ -1,0 +1,218 @@
+"""Sensors: one a kind of connector, and one that notices when the release no longer says what the inputs say.
+
+What belongs here: looking, and asking for `release_job`. What does not: when to ask (`orchestration.events`), what
+waits (`sources.watch`), the stations. A run drains everything that waits, so it does not matter which sensor asked for
+it, and while one is under way nobody asks for another: the next look after it sees what it did not take.
+"""
+
+# No postponed annotations here: Dagster reads the parameters' types.
+import os
+import time
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Final
+
+import dagster as dg
+
+from expectations import rules_version
+from orchestration import keys
+from orchestration.events import Cursor, decide
+from orchestration.resources import HomeResource
+from orchestration.steps import RUN_LOCK, VERDICT_FILE, find_inputs
+from sources.connectors.arrival import Arrival
+from sources.intake import contract_versions
+from sources.watch import KINDS, key_of, waiting
+from warehouse.candidate import code_digest
+from warehouse.clock import now
+from warehouse.errors import UsageError
+from warehouse.files import canonical_json, sha256_bytes
+from warehouse.lease import standing
+from warehouse.ledger import Ledger
+from warehouse.paths import Home
+from warehouse.verdict import Verdict
+
+WINDOW_VARIABLE: Final = "EDUPLAN_WINDOW_SECONDS"
+DEFAULT_WINDOW: Final = 2.0
+# However long files keep coming: then the run starts, and what comes later makes the next release.
+_LONGEST_WINDOW: Final = 20.0
+_TICK_SECONDS: Final = 5
+# A run has this long between its launch and taking the lease; importing takes seconds, a loaded machine many.
+_START_SECONDS: Final = 120
+KEY_TAG: Final = "eduplan/key"
+SENSOR_TAG: Final = "eduplan/asked_by"
+
+_UNDER_WAY: Final = [
+    dg.DagsterRunStatus.QUEUED,
+    dg.DagsterRunStatus.NOT_STARTED,
+    dg.DagsterRunStatus.STARTING,
+    dg.DagsterRunStatus.STARTED,
+    dg.DagsterRunStatus.CANCELING,
+]
+Answer = dg.RunRequest | dg.SkipReason
+
+
+def build_sensors() -> list[dg.SensorDefinition]:
+    """All sensors, switched on. They need neither secrets nor services to be defined."""
+    return [*(_arrivals(kind) for kind in KINDS), _inputs()]
+
+
+def _arrivals(kind: str) -> dg.SensorDefinition:
+    @dg.sensor(
+        name=f"{kind}_arrivals",
+        job_name=keys.JOB,
+        minimum_interval_seconds=_TICK_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            f"{KINDS[kind]}：有新到的报送件就发起一次运行，把所有等待的一并处理。\n\n"
+            f"Asks for one run when something new waits at a source of kind `{kind}`."
+        ),
+    )
+    def arrivals(context: dg.SensorEvaluationContext, home: HomeResource) -> Iterator[Answer]:
+        place = home.home()
+        if not place.root.is_dir():
+            yield dg.SkipReason(f"状态目录 {place.root} 尚不存在。")
+            return
+        with closing(Ledger(place.ledger_url)) as ledger:
+            yield _answer(context, place, ledger, kind, home.settle_seconds)
+
+    return arrivals
+
+
+def _answer(context: dg.SensorEvaluationContext, home: Home, ledger: Ledger, kind: str, settle: float | None) -> Answer:
+    found, problems = _look(home, ledger, kind, settle)
+    for problem in problems:
+        context.log.warning(problem)
+    cursor = Cursor.read(context.cursor)
+    if found and (reason := under_way(context.instance, ledger)):
+        return dg.SkipReason(reason)
+    decision = decide(key_of(found), cursor, now())
+    if decision.ask and decision.cursor.key != cursor.key:
+        # The first of several: those that follow within the window belong into the same release.
+        found = _gathered(home, ledger, kind, settle, found)
+        decision = decide(key_of(found), cursor, now())
+    context.update_cursor(decision.cursor.text())
+    if not decision.ask:
+        rest = f"{len(problems)} 个来源无法查看：{problems[0]}" if problems else "没有新到的报送件。"
+        return dg.SkipReason(f"{len(found)} 件已发起过处理，稍后重试。" if found else rest)
+    tags = {KEY_TAG: decision.cursor.key, SENSOR_TAG: f"{kind}_arrivals", "eduplan/waiting": str(len(found))}
+    return dg.RunRequest(run_key=f"{kind}-{decision.run_key}-{now():%Y%m%dT%H%M%S}", tags=tags)
+
+
+def _look(home: Home, ledger: Ledger, kind: str, settle: float | None) -> tuple[list[Arrival], list[str]]:
+    found = waiting(home, ledger, kind, settle=settle)
+    return [arrival for arrival in found if not arrival.problem], [a.problem for a in found if a.problem]
+
+
+def _gathered(home: Home, ledger: Ledger, kind: str, settle: float | None, found: list[Arrival]) -> list[Arrival]:
+    """What waits once nothing more came for the length of the window."""
+    window = window_seconds()
+    end = time.monotonic() + max(window, _LONGEST_WINDOW)
+    while window and time.monotonic() < end:
+        time.sleep(window)
+        again, _ = _look(home, ledger, kind, settle)
+        if key_of(again) == key_of(found):
+            break
+        found = again
+    return found
+
+
+def window_seconds() -> float:
+    """Within how many seconds events make one release: EDUPLAN_WINDOW_SECONDS, default 2. Raises UsageError."""
+    text = os.environ.get(WINDOW_VARIABLE) or str(DEFAULT_WINDOW)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= _LONGEST_WINDOW:
+        raise UsageError(f"{WINDOW_VARIABLE} 应为 0 到 {_LONGEST_WINDOW:.0f} 之间的秒数，现为 {text!r}。")
+    return seconds
+
+
+def _inputs() -> dg.SensorDefinition:
+    @dg.sensor(
+        name="inputs_changed",
+        job_name=keys.JOB,
+        minimum_interval_seconds=_TICK_SECONDS,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description=(
+            "当前发布与应有的内容不一致（运行中断、代码或约定更新、豁免变化）时发起一次运行。\n\n"
+            "Asks for a run when the release is not what the inputs lead to: after a crash, new code or a new waiver."
+        ),
+    )
+    def inputs_changed(context: dg.SensorEvaluationContext, home: HomeResource) -> Iterator[Answer]:
+        place = home.home()
+        if not place.root.is_dir():
+            yield dg.SkipReason(f"状态目录 {place.root} 尚不存在。")
+            return
+        with closing(Ledger(place.ledger_url)) as ledger:
+            close_dead_runs(context.instance, ledger)
+            if reason := under_way(context.instance, ledger):
+                yield dg.SkipReason(reason)
+                return
+            key = _difference(place, ledger)
+        decision = decide(key, Cursor.read(context.cursor), now())
+        context.update_cursor(decision.cursor.text())
+        if not decision.ask:
+            yield dg.SkipReason("差异已发起过处理，稍后重试。" if key else "当前发布与输入一致，或该候选已被门禁拒绝。")
+            return
+        tags = {KEY_TAG: key, SENSOR_TAG: "inputs_changed"}
+        yield dg.RunRequest(run_key=f"inputs-{decision.run_key}-{now():%Y%m%dT%H%M%S}", tags=tags)
+
+    return inputs_changed
+
+
+def _difference(home: Home, ledger: Ledger) -> str:
+    """A name for what the next run would do that no event announces; '' when there is nothing to do."""
+    versions = contract_versions()
+    if unread := ledger.unread(versions):
+        return sha256_bytes(canonical_json([versions, [row.delivery_id for row in unread]]))[:16]
+    inputs = find_inputs(home, ledger)
+    if not inputs.active or inputs.unchanged or _was_refused(home, inputs.candidate_id):
+        return ""
+    return sha256_bytes(canonical_json([inputs.candidate_id, rules_version(), code_digest()]))[:16]
+
+
+def _was_refused(home: Home, candidate_id: str) -> bool:
+    """Whether the gate already said no to this candidate under these rules: asking again cannot change that."""
+    path = home.candidates / candidate_id / VERDICT_FILE
+    if not path.is_file():
+        return False
+    verdict = Verdict.from_json(path.read_bytes())
+    return not verdict.passed and verdict.rules_version == rules_version()
+
+
+# -- runs under way ---------------------------------------------------------------------------------------------------
+
+
+def under_way(instance: dg.DagsterInstance, ledger: Ledger) -> str:
+    """Why no further run should be asked for now, in Chinese; '' when nobody works on this home.
+
+    The ledger's lease says who works, a command line on another machine included. A run that was launched and has not
+    taken it yet counts for two minutes, so that one which died on the way does not block the home for ever.
+    """
+    if (lease := standing(ledger, RUN_LOCK)) is not None and not lease.is_free(now()):
+        return f"另一次运行正在进行（进程号 {lease.owner.pid}），结束后会再次查看。"
+    if any(not _is_old(record) for record in _records(instance)):
+        return "已发起的运行尚未开始，开始后会收取全部等待的报送件。"
+    return ""
+
+
+def close_dead_runs(instance: dg.DagsterInstance, ledger: Ledger) -> list[str]:
+    """Mark as failed what Dagster still shows as under way although nobody holds the home; returns the run ids."""
+    lease = standing(ledger, RUN_LOCK)
+    if lease is not None and not lease.is_free(now()):
+        return []
+    dead = [record.dagster_run for record in _records(instance) if _is_old(record)]
+    for run in dead:
+        instance.report_run_failed(run, "运行所在的进程已消失；下一次运行会从最后完整的状态继续。")
+    return [run.run_id for run in dead]
+
+
+def _records(instance: dg.DagsterInstance) -> list[dg.RunRecord]:
+    found = instance.get_run_records(dg.RunsFilter(job_name=keys.JOB, statuses=_UNDER_WAY), limit=50)
+    return list(found)
+
+
+def _is_old(record: dg.RunRecord) -> bool:
+    # Both stamps are the machine's own time, whatever EDUPLAN_NOW pretends; so is the limit.
+    return time.time() - record.update_timestamp.timestamp() > _START_SECONDS

@@ -1,0 +1,161 @@
+"""One tick of each sensor: what it looks at, what it asks for, and when it keeps quiet."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import yaml
+from dagster import DagsterInstance, DagsterRunStatus, SensorDefinition, build_sensor_context
+from dagster._core.definitions.sensor_definition import SensorExecutionData
+
+from orchestration import keys, sensors
+from orchestration.resources import HomeResource
+from sources.intake import contract_versions
+from tests.support.candidate_kit import delivery
+from warehouse import lease
+from warehouse.errors import UsageError
+from warehouse.ledger import Ledger
+from warehouse.paths import Home
+
+
+@pytest.fixture
+def instance() -> Iterator[DagsterInstance]:
+    with DagsterInstance.ephemeral() as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(sensors.WINDOW_VARIABLE, "0.05")
+    monkeypatch.setenv("EDUPLAN_SETTLE_SECONDS", "0")
+    monkeypatch.setenv("EDUPLAN_NOW", "2025-09-30T10:00:00+08:00")
+
+
+def sensor(name: str) -> SensorDefinition:
+    return next(found for found in sensors.build_sensors() if found.name == name)
+
+
+def tick(name: str, home: Home, instance: DagsterInstance, cursor: str | None = None) -> SensorExecutionData:
+    context = build_sensor_context(
+        instance=instance, cursor=cursor, resources={"home": HomeResource(root=str(home.root))}
+    )
+    return sensor(name).evaluate_tick(context)
+
+
+def hand_in(home: Home, number: int = 1) -> None:
+    folder = home.inbox / "teacher_register"
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{number}.csv").write_bytes(f"学校,{number}\n".encode())
+
+
+def test_several_files_are_one_request_and_are_not_asked_for_twice(home: Home, instance: DagsterInstance) -> None:
+    for number in range(3):
+        hand_in(home, number)
+    first = tick("folder_arrivals", home, instance)
+    (request,) = first.run_requests or []
+    assert request.tags["eduplan/waiting"] == "3"
+    assert request.tags[sensors.SENSOR_TAG] == "folder_arrivals"
+    again = tick("folder_arrivals", home, instance, first.cursor)
+    assert not again.run_requests
+    assert "已发起过处理" in (again.skip_message or "")
+    hand_in(home, 9)
+    assert tick("folder_arrivals", home, instance, again.cursor).run_requests
+
+
+def test_what_still_waits_is_asked_for_again_after_a_while(
+    home: Home, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand_in(home)
+    first = tick("folder_arrivals", home, instance)
+    monkeypatch.setenv("EDUPLAN_NOW", "2025-09-30T10:00:31+08:00")
+    (request,) = tick("folder_arrivals", home, instance, first.cursor).run_requests or []
+    assert request.run_key != (first.run_requests or [])[0].run_key
+
+
+@pytest.mark.parametrize("kind", ["sftp", "s3", "rest", "sql", "nats"])
+def test_a_source_that_is_not_configured_or_away_asks_for_nothing(
+    home: Home, instance: DagsterInstance, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    hand_in(home)
+    assert not tick(f"{kind}_arrivals", home, instance).run_requests
+    if kind == "sql":
+        (tmp_path / "url").write_text("postgresql://x:geheim@127.0.0.1:1/none")
+        away = {"kind": "sql", "name": "away", "feed": "education_finance", "url": {"file": str(tmp_path / "url")}}
+        (tmp_path / "sources.yaml").write_text(yaml.safe_dump({"sources": [away]}))
+        monkeypatch.setenv("EDUPLAN_SOURCES", str(tmp_path / "sources.yaml"))
+        told = tick("sql_arrivals", home, instance)
+        assert not told.run_requests
+        assert "1 个来源无法查看" in (told.skip_message or "")
+        assert "geheim" not in (told.skip_message or "")
+
+
+def test_nobody_asks_while_somebody_works_wherever_that_is(
+    home: Home, ledger: Ledger, instance: DagsterInstance
+) -> None:
+    hand_in(home)
+    with lease.held(home, ledger, "run"):
+        busy = tick("folder_arrivals", home, instance)
+        assert not busy.run_requests
+        assert "正在进行" in (busy.skip_message or "")
+    assert tick("folder_arrivals", home, instance, busy.cursor).run_requests
+
+
+def test_a_run_launched_a_moment_ago_is_waited_for_and_a_dead_one_is_not(
+    home: Home, ledger: Ledger, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = instance.create_run_for_job(_job(), status=DagsterRunStatus.STARTED, run_id=None)
+    assert sensors.under_way(instance, ledger)
+    assert sensors.close_dead_runs(instance, ledger) == []
+    later = time.time() + 1000
+    monkeypatch.setattr(sensors.time, "time", lambda: later)
+    assert sensors.under_way(instance, ledger) == ""
+    assert sensors.close_dead_runs(instance, ledger) == [run.run_id]
+    found = instance.get_run_by_id(run.run_id)
+    assert found is not None
+    assert found.status == DagsterRunStatus.FAILURE
+
+
+def _job():  # type: ignore[no-untyped-def]
+    from dagster import job, op
+
+    @op
+    def nothing() -> None:
+        return None
+
+    @job(name=keys.JOB)
+    def release_job() -> None:
+        nothing()
+
+    return release_job
+
+
+def test_an_empty_home_or_none_at_all_asks_for_nothing(home: Home, instance: DagsterInstance) -> None:
+    assert not tick("inputs_changed", home, instance).run_requests
+    nowhere = replace(home, root=home.root / "nowhere")
+    assert "尚不存在" in (tick("inputs_changed", nowhere, instance).skip_message or "")
+    assert not nowhere.root.exists()
+
+
+def test_what_was_taken_in_and_never_built_is_asked_for(home: Home, ledger: Ledger, instance: DagsterInstance) -> None:
+    delivery(home, ledger, "数字", contract_version=contract_versions()["official_figures"])
+    first = tick("inputs_changed", home, instance)
+    assert first.run_requests
+    assert not tick("inputs_changed", home, instance, first.cursor).run_requests
+
+
+def test_what_was_read_under_an_older_contract_is_asked_for(
+    home: Home, ledger: Ledger, instance: DagsterInstance
+) -> None:
+    delivery(home, ledger, "数字", contract_version="an older one")
+    assert tick("inputs_changed", home, instance).run_requests
+
+
+@pytest.mark.parametrize("text", ["-1", "21", "soon", "nan"])
+def test_a_senseless_window_is_wrong_usage(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(sensors.WINDOW_VARIABLE, text)
+    with pytest.raises(UsageError):
+        sensors.window_seconds()
