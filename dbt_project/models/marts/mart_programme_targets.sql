@@ -51,7 +51,9 @@ answered as (
         coalesce(own.value, facts.value, other.value, part_facts.value) as value,
         coalesce(own.numerator, facts.numerator, other.numerator, part_facts.numerator) as numerator,
         coalesce(own.denominator, facts.denominator, other.denominator, part_facts.denominator) as denominator,
-        coalesce(own.method, case when facts.target_id is not null then 'register' end, other.method, part_facts.method) as method,
+        coalesce(
+            own.method, case when facts.target_id is not null then 'register' end, other.method, part_facts.method
+        ) as method,
         coalesce(own.status, 'cannot_assess') as status,
         case
             when own.target_id is not null then own.note
