@@ -21,8 +21,8 @@ from warehouse.errors import Fault
 from warehouse.paths import project_root
 from warehouse.verdict import Verdict
 
-# What every delivery in the candidate has; refused ones hold no rows, so nothing can rest on them.
-_TAKEN_IN: Final = "d.status <> 'refused'"
+# Refused and withdrawn deliveries hold no rows, so nothing can rest on them.
+_TAKEN_IN: Final = "d.status IN ('accepted', 'partly')"
 # Areas that hand in for themselves, with the code they report under: the municipal schools report as the city.
 _REPORTING: Final = (
     "(SELECT DISTINCT area_code AS mart_area, regexp_replace(area_code, '-direct$', '') AS reporting"

@@ -113,9 +113,9 @@ def _read_again(home: Home, scratch: Home, rows: Sequence[DeliveryRow], progress
     jobs = [
         (row, Job(row.feed, _original(home, row), row.file_name, row.delivery_id, key, work / row.delivery_id))
         for row in rows
-        if row.status != "refused"
+        if row.counts
     ]
-    found = [row for row in rows if row.status == "refused"]
+    found = [row for row in rows if not row.counts]
     with Readers() as readers:
         waiting = iter(jobs)
         ahead = list(islice(waiting, readers.ahead))

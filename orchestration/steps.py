@@ -314,7 +314,7 @@ def judge_with_isolation(bench: Workbench, build_again: Callable[[Workbench], No
 def _judge_without(bench: Workbench, build_again: Callable[[Workbench], None]) -> Verdict | None:
     """The second verdict, or None when nothing would be left to build from."""
     chosen = isolation.selection(bench.home, bench.ledger)
-    if not any(row.status != "refused" for row in chosen.active):
+    if not any(row.counts for row in chosen.active):
         return None
     bench.record.inputs = _inputs(bench.home, chosen)
     bench.record.candidate = None

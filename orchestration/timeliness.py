@@ -49,7 +49,7 @@ def late_feeds(active: Iterable[DeliveryRow], at: datetime) -> list[LateFeed]:
 
     Periods are those from the contract's first year up to the newest one due.
     """
-    here = {row.key for row in active if row.status != "refused"}
+    here = {row.key for row in active if row.counts}
     today = at.astimezone(SHANGHAI).date()
     found = []
     for feed in contract.feeds():

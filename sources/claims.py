@@ -35,7 +35,7 @@ class Claims:
 
     def add(self, row: DeliveryRow) -> None:
         """Remember who handed in a delivery that was taken in."""
-        if row.status != "refused" and row.submitter:
+        if row.counts and row.submitter:
             self._senders.setdefault(row.key, {})[row.delivery_id] = row.submitter
 
     def judge(

@@ -54,7 +54,7 @@ class Selection:
 
     def replaced_by(self, hold: Hold) -> str | None:
         """The delivery that stands in for a held one: its predecessor, or None when there is none."""
-        found = (row.delivery_id for row in self.active if row.key == hold.key and row.status != "refused")
+        found = (row.delivery_id for row in self.active if row.key == hold.key and row.counts)
         return next(found, None)
 
     def held_contents(self) -> list[dict[str, Any]]:
@@ -89,5 +89,5 @@ def without(newest: Sequence[DeliveryRow], fallback: Sequence[DeliveryRow], held
         return Selection(tuple(newest))
     keys = {hold.key for hold in held}
     # A refused delivery must not stand in for a held one: the held one is what the area is waiting for.
-    active = tuple(row for row in fallback if row.status != "refused" or row.key not in keys)
+    active = tuple(row for row in fallback if row.counts or row.key not in keys)
     return Selection(active, tuple(held))

@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
@@ -23,7 +22,6 @@ Method = Literal["computed", "official", "counted_from_register", "pending", "no
 METHODS: tuple[Method, ...] = get_args(Method)
 KINDS: tuple[Kind, ...] = get_args(Kind)
 FEEDS: tuple[Feed, ...] = get_args(Feed)
-REGISTER: Feed = "programme_register"
 SEEDS: Final = "dbt_project/seeds"
 
 METHOD_ZH: dict[Method, str] = {
@@ -59,6 +57,11 @@ class Coverage:
         return self.count() - self.count(method="no_source")
 
     @property
+    def answered(self) -> int:
+        """Statements that the marts answer today."""
+        return self.measurable - self.count(method="pending")
+
+    @property
     def counted_once(self) -> int:
         """Statements left when those that repeat another one are taken out."""
         return sum(1 for statement, _ in self.rows if not statement.duplicate_of)
@@ -74,14 +77,15 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Answers:
-    """Statement ids that the marts answer from records, and those they answer with published figures."""
+    """Statement ids that the marts answer from records, with published figures, and by counting recognitions."""
 
     computed: frozenset[str]
     official: frozenset[str]
+    counted: frozenset[str]
 
 
 def answers() -> Answers:
-    """What the dbt seeds link to a formula: indicators, partial answers and standing rules.
+    """What the dbt seeds link to a formula: indicators, partial answers, standing rules and count rules.
 
     Raises UsageError when a seed cannot be read or links to an unknown indicator.
     """
@@ -94,6 +98,7 @@ def answers() -> Answers:
     return Answers(
         computed=frozenset({target for target, indicator in links if methods[indicator] == "computed"} | rules),
         official=frozenset(target for target, indicator in links if methods[indicator] == "official"),
+        counted=frozenset(row["target_id"] for row in _seed("register_rule")),
     )
 
 
@@ -106,19 +111,17 @@ def _seed(name: str) -> list[dict[str, str]]:
         raise UsageError(f"种子表 {path} 无法读取：{error}。", "请检查 dbt_project/seeds。") from error
 
 
-def coverage(
-    statements: Sequence[Statement], computed_ids: AbstractSet[str], official_ids: AbstractSet[str]
-) -> Coverage:
+def coverage(statements: Sequence[Statement], found: Answers) -> Coverage:
     """Class every statement by how it is answered.
 
-    `computed_ids` and `official_ids` are statement ids with a value in the marts (computed wins). A computed statement
-    whose sources include the programme register is `counted_from_register`. A statement that repeats another takes
-    that one's method. A statement with a source and no value is `pending`. Raises UsageError for an id the registry
-    does not hold, or one whose registry row says that there is no source.
+    `found` holds the statement ids with a value in the marts; computed wins over counted, counted over official. A
+    statement that repeats another takes that one's method unless it has its own. A statement with a source and no value
+    is `pending`. Raises UsageError for an id the registry does not hold, or one whose registry row says that there is no
+    source.
     """
     by_id = {statement.id: statement for statement in statements}
-    _refuse_unknown(by_id, [*computed_ids, *official_ids])
-    return Coverage(tuple((s, _method(s, by_id, computed_ids, official_ids)) for s in statements))
+    _refuse_unknown(by_id, [*found.computed, *found.official, *found.counted])
+    return Coverage(tuple((s, _method(s, by_id, found)) for s in statements))
 
 
 def render(table: Coverage) -> str:
@@ -132,7 +135,7 @@ def render(table: Coverage) -> str:
             *_counts(table),
             "",
             f"- 条目共 {table.count()} 条，去掉重复表述后 {table.counted_once} 条。",
-            f"- 数据源能够回答的 {table.measurable} 条，其中只能回答一部分或用代替量的 {len(table.in_part())} 条。",
+            f"- 集市今天回答的 {table.answered} 条；数据源能够回答的 {table.measurable} 条，其中只能回答一部分或用代替量的 {len(table.in_part())} 条。",
             "",
             "## 各数据源涉及的条目数",
             "",
@@ -160,18 +163,19 @@ def _refuse_unknown(by_id: dict[str, Statement], ids: Iterable[str]) -> None:
         )
 
 
-def _method(
-    statement: Statement,
-    by_id: dict[str, Statement],
-    computed_ids: AbstractSet[str],
-    official_ids: AbstractSet[str],
-) -> Method:
+def _method(statement: Statement, by_id: dict[str, Statement], found: Answers) -> Method:
     if not statement.data_source:
         return "no_source"
-    names = {statement.id, statement.duplicate_of} & by_id.keys()
-    if names & computed_ids:
-        return "counted_from_register" if REGISTER in statement.data_source else "computed"
-    return "official" if names & official_ids else "pending"
+    for name in (statement.id, statement.duplicate_of):
+        if name not in by_id:
+            continue
+        if name in found.computed:
+            return "computed"
+        if name in found.counted:
+            return "counted_from_register"
+        if name in found.official:
+            return "official"
+    return "pending"
 
 
 def _row(cells: Iterable[object]) -> str:

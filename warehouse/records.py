@@ -226,6 +226,11 @@ class DeliveryRow:
             raise Fault(f"报送件 {self.delivery_id} 的收到时间没有时区。")
 
     @property
+    def counts(self) -> bool:
+        """True when it was taken in, in whole or in part: neither refused nor withdrawn."""
+        return self.status in ("accepted", "partly")
+
+    @property
     def key(self) -> tuple[str, str, int, str]:
         """What a correction supersedes: (feed, area_code, period, part)."""
         return (self.feed, self.area_code, self.period, self.part)

@@ -37,8 +37,7 @@ def verify(text: Path, *, as_json: bool) -> int:
 def coverage(output: Path | None, *, check: bool) -> int:
     """Write the page, or only compare it: exit code 1 when `check` finds it old. Raises UsageError, OSError."""
     statements = registry.of_plan(registry.load(), registry.DEFAULT_PLAN)
-    answers = plan_coverage.answers()
-    table = plan_coverage.coverage(statements, answers.computed, answers.official)
+    table = plan_coverage.coverage(statements, plan_coverage.answers())
     page = plan_coverage.render(table).encode("utf-8")
     path = project_root() / PAGE if output is None else output
     current = path.is_file() and path.read_bytes() == page
@@ -47,5 +46,7 @@ def coverage(output: Path | None, *, check: bool) -> int:
         return REFUSED
     if not current:
         write_atomic(path, page)
-    out.print(f"[green]✓[/] {path}：{table.count()} 条，其中数据源能够回答 {table.measurable} 条。")
+    out.print(
+        f"[green]✓[/] {path}：{table.count()} 条，数据源能够回答 {table.measurable} 条，已经回答 {table.answered} 条。"
+    )
     return OK

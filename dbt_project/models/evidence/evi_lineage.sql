@@ -20,7 +20,7 @@ inner join {{ ref('stg_delivery') }} as deliveries
         parts.period = deliveries.period
         and areas.reporting_code = deliveries.area_code
         and concat('|', indicators.feeds, '|') like concat('%|', deliveries.feed, '|%')
-where deliveries.status <> 'refused'
+where deliveries.status in ('accepted', 'partly')
 union all
 select
     published.indicator_id,

@@ -73,7 +73,7 @@ large_districts as (
             and areas.period = deliveries.period
     where
         deliveries.feed = 'school_census'
-        and deliveries.status <> 'refused'
+        and deliveries.status in ('accepted', 'partly')
         and known.area_level = 'district'
         and known.population_2020 >= 200000
     qualify row_number() over (

@@ -1,4 +1,4 @@
-{#- The fiscal accounts of an area and a year: districts and the city's own level, groups and the whole city as sums. -#}
+{#- Fiscal accounts by area and year: districts, the city's own level, and groups and the whole city as sums. -#}
 {%- set amounts = [
     'general_budget_spending', 'budget_education_spending', 'education_operating', 'capital_construction',
     'education_surcharge', 'fiscal_education_funds', 'education_appropriation', 'recurrent_revenue',

@@ -2,20 +2,20 @@
 with measures as (
     {%- for measure, unit in fiscal_measures() %}
     select
-        area_code,
-        area_level,
-        fiscal_year,
+        accounts.area_code,
+        accounts.area_level,
+        accounts.fiscal_year,
         '{{ measure }}' as measure,
         '{{ unit }}' as unit_zh,
         {%- if measure == 'education_share' %}
         {{ fiscal_education_share('accounts') }} as value,
         {%- else %}
-        cast({{ measure }} as double) as value,
+        cast(accounts.{{ measure }} as double) as value,
         {%- endif %}
-        publish_status,
-        note
+        accounts.publish_status,
+        accounts.note
     from {{ ref('int_fiscal_area_year') }} as accounts
-    where area_level <> 'group'
+    where accounts.area_level <> 'group'
     {%- if not loop.last %}
     union all
     {%- endif %}

@@ -4,7 +4,7 @@ with delivered as (
         period,
         {{ dbt.split_part('part', "'-'", 1) }} as institution_code,
         {{ dbt.split_part('part', "'-'", 2) }} as material,
-        status <> 'refused' as is_reported,
+        status in ('accepted', 'partly') as is_reported,
         rows_quarantined,
         reported_on
     from {{ ref('stg_delivery') }}

@@ -105,7 +105,7 @@ quarantine as (
     from {{ ref('stg_delivery') }}
     where
         feed = 'programme_register'
-        and status <> 'refused'
+        and status in ('accepted', 'partly')
 ),
 
 joined as (

@@ -154,6 +154,14 @@ from_floors as (
     where rules.comparison = 'floor'
 ),
 
+granted as (
+    select distinct
+        target_id,
+        object_code,
+        1 as was_granted
+    from {{ ref('int_register_spell') }}
+),
+
 from_register as (
     select
         rules.target_id,
@@ -171,7 +179,9 @@ from_register as (
                 and max(rules.measure) = max(rules.target_id)
                 and members.period < max(rules.final_year)
                 then '推行中，终期前未认定不作结论'
-            when count(spells.event_id) = 0 and max(granted.was_granted) is null
+            when
+                count(spells.event_id) = 0
+                and max(granted.was_granted) is null
                 and max(rules.measure) <> max(rules.target_id)
                 then '登记中没有该区县的认定，无从说巩固'
         end as reason,
@@ -191,13 +201,7 @@ from_register as (
             rules.measure = spells.target_id
             and members.object_code = spells.object_code
             and {{ stands_on('spells', year_end('members.period')) }}
-    left join (
-        select distinct
-            target_id,
-            object_code,
-            1 as was_granted
-        from {{ ref('int_register_spell') }}
-    ) as granted
+    left join granted
         on
             rules.measure = granted.target_id
             and members.object_code = granted.object_code

@@ -6,7 +6,7 @@ with years as (
 data_years as (
     select max(period) as last_period
     from {{ ref('stg_delivery') }}
-    where status <> 'refused'
+    where status in ('accepted', 'partly')
 ),
 
 targets as (

@@ -85,7 +85,8 @@ bound as (
             and evaluations.year = judged.year
             and judged.group_zh = '约束性'
     group by
-        evaluations.plan_id, evaluations.area_code, evaluations.evaluation_kind, evaluations.year, evaluations.final_year
+        evaluations.plan_id, evaluations.area_code, evaluations.evaluation_kind, evaluations.year,
+        evaluations.final_year
 ),
 
 overall as (

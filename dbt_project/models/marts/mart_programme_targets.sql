@@ -21,9 +21,20 @@ targets as (
     from {{ ref('dim_target') }} as targets
     inner join {{ ref('plan') }} as plans
         on targets.plan_id = plans.plan_id
+    left join {{ ref('register_rule') }} as rules
+        on targets.target_id = rules.target_id
     inner join years
-        on years.period between plans.first_year and plans.final_year
-    where targets.kind in ('programme_target', 'text_target')
+        on
+            (
+                targets.kind in ('programme_target', 'text_target')
+                and years.period between plans.first_year and plans.final_year
+            )
+            -- What the plan says was reached is counted once, at the end of the baseline year.
+            or (
+                targets.kind = 'baseline_fact'
+                and rules.target_id is not null
+                and years.period = plans.baseline_year
+            )
 ),
 
 answered as (
@@ -31,19 +42,22 @@ answered as (
         targets.*,
         coalesce(own.indicator_id, other.indicator_id, partly.indicator_id) as indicator_id,
         case
-            when rules.target_id is not null then 'register'
+            when rules.target_id is not null or facts.target_id is not null then 'register'
             when own.target_id is not null then 'indicator'
             when other.target_id is not null then 'duplicate'
             when partly.target_id is not null then 'part'
             else 'none'
         end as answered_by,
-        coalesce(own.value, other.value, part_facts.value) as value,
-        coalesce(own.numerator, other.numerator, part_facts.numerator) as numerator,
-        coalesce(own.denominator, other.denominator, part_facts.denominator) as denominator,
-        coalesce(own.method, other.method, part_facts.method) as method,
+        coalesce(own.value, facts.value, other.value, part_facts.value) as value,
+        coalesce(own.numerator, facts.numerator, other.numerator, part_facts.numerator) as numerator,
+        coalesce(own.denominator, facts.denominator, other.denominator, part_facts.denominator) as denominator,
+        coalesce(
+            own.method, case when facts.target_id is not null then 'register' end, other.method, part_facts.method
+        ) as method,
         coalesce(own.status, 'cannot_assess') as status,
         case
             when own.target_id is not null then own.note
+            when facts.target_id is not null then concat_ws('；', '基数事实，只列清点数，不评价', facts.note)
             when other.target_id is not null
                 then concat_ws('；', concat('与 ', targets.duplicate_of, ' 同一指标，在该条评价'), other.note)
             when partly.target_id is not null
@@ -63,6 +77,11 @@ answered as (
         on
             own.target_id = rules.target_id
             and own.indicator_id is null
+    left join {{ ref('int_register_count') }} as facts
+        on
+            targets.target_id = facts.target_id
+            and targets.year = facts.period
+            and targets.kind = 'baseline_fact'
     left join {{ ref('mart_plan_progress') }} as other
         on
             targets.duplicate_of = other.target_id

@@ -10,7 +10,7 @@ ALSO: dict[str, set[str]] = {
     "dim_area.group_known": {"enrolment.group_is_sum", "fct_value.group_is_sum"},
     "dim_indicator.unit_present": {"fct_value.unit_matches_indicator"},
     "dim_target.headline_count": {"dim_target.headline_binding_stated", "progress.headline_each_year"},
-    "dim_target.binding_count": {"progress.matches_registry"},
+    "dim_target.binding_count": {"evaluation.binding_listed", "progress.matches_registry"},
     "dim_target.headline_binding_stated": {"progress.matches_registry"},
     "dim_target.headline_numbers_present": {"progress.matches_registry"},
     "fct_value.finite": {"fct_value.district_jump"},

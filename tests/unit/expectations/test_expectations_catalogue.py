@@ -28,6 +28,7 @@ MARTS = {
     "marts.mart_education_finance",
     "marts.mart_standing_rules",
     "marts.mart_programme_targets",
+    "marts.mart_plan_evaluation",
 }
 
 

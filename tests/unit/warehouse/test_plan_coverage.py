@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,19 +13,23 @@ import pytest
 from warehouse import plan_coverage, registry
 from warehouse.errors import UsageError
 from warehouse.paths import project_root
-from warehouse.plan_coverage import KINDS, METHODS, coverage, render
+from warehouse.plan_coverage import KINDS, METHODS, Answers, coverage, render
 
 PLAN = registry.of_plan(registry.load(), registry.DEFAULT_PLAN)
-COMPUTED = {"box1.preschool.enrolment", "box1.preschool.public_share", "box4.1.city_vet_schools"}
-OFFICIAL = {"box1.compulsory.retention", "box1.preschool.enrolment"}
+NOTHING = Answers(frozenset(), frozenset(), frozenset())
+FOUND = Answers(
+    computed=frozenset({"box1.preschool.enrolment", "box1.preschool.public_share"}),
+    official=frozenset({"box1.compulsory.retention", "box1.preschool.enrolment"}),
+    counted=frozenset({"box4.1.city_vet_schools"}),
+)
 
 
-def methods(computed: set[str], official: set[str]) -> dict[str, str]:
-    return {statement.id: how for statement, how in coverage(PLAN, computed, official).rows}
+def methods() -> dict[str, str]:
+    return {statement.id: how for statement, how in coverage(PLAN, FOUND).rows}
 
 
 def test_each_method_is_given_for_its_reason() -> None:
-    how = methods(COMPUTED, OFFICIAL)
+    how = methods()
     assert how["box1.preschool.enrolment"] == "computed"  # computed wins over official
     assert how["box1.compulsory.retention"] == "official"
     assert how["box4.1.city_vet_schools"] == "counted_from_register"
@@ -33,13 +38,13 @@ def test_each_method_is_given_for_its_reason() -> None:
 
 
 def test_a_repeated_statement_follows_the_one_it_repeats() -> None:
-    how = methods(COMPUTED, OFFICIAL)
+    how = methods()
     assert how["box3.1.public_share"] == "computed"
     assert how["base.quality.compulsory_retention"] == "official"
 
 
 def test_counts_add_up_by_kind_and_method() -> None:
-    table = coverage(PLAN, COMPUTED, OFFICIAL)
+    table = coverage(PLAN, FOUND)
     assert table.count() == len(PLAN) == 234
     assert sum(table.count(kind, method) for kind in KINDS for method in METHODS) == 234
     assert table.measurable == sum(1 for s in PLAN if s.data_source) >= 150
@@ -48,22 +53,22 @@ def test_counts_add_up_by_kind_and_method() -> None:
 
 
 def test_nothing_computed_means_all_pending() -> None:
-    table = coverage(PLAN, frozenset(), frozenset())
+    table = coverage(PLAN, NOTHING)
     assert table.count(method="computed") == table.count(method="counted_from_register") == 0
     assert table.count(method="pending") == table.measurable
 
 
 def test_contradictions_are_refused() -> None:
     with pytest.raises(UsageError, match=r"没有这些条目：box0\.x"):
-        coverage(PLAN, {"box0.x"}, set())
+        coverage(PLAN, replace(NOTHING, counted=frozenset({"box0.x"})))
     with pytest.raises(UsageError, match=r"没有数据源：y2035\.modernisation"):
-        coverage(PLAN, set(), {"y2035.modernisation"})
+        coverage(PLAN, replace(NOTHING, official=frozenset({"y2035.modernisation"})))
 
 
 def test_page_is_deterministic_and_lists_what_is_missing() -> None:
-    page = render(coverage(PLAN, COMPUTED, OFFICIAL))
-    assert page == render(coverage(PLAN, frozenset(COMPUTED), frozenset(OFFICIAL)))
-    table = coverage(PLAN, COMPUTED, OFFICIAL)
+    page = render(coverage(PLAN, FOUND))
+    assert page == render(coverage(PLAN, replace(FOUND)))
+    table = coverage(PLAN, FOUND)
     line = next(line for line in page.splitlines() if line.startswith("| 合计"))
     assert [int(cell) for cell in line.strip("| ").split(" | ")[1:]] == [
         *(table.count(method=method) for method in METHODS),
@@ -77,7 +82,7 @@ def test_page_is_deterministic_and_lists_what_is_missing() -> None:
 
 def test_cells_cannot_break_the_table() -> None:
     odd = PLAN[0].model_copy(update={"data_source": (), "missing_record_zh": "甲|乙\t丙", "duplicate_of": ""})
-    page = render(coverage([odd], set(), set()))
+    page = render(coverage([odd], NOTHING))
     assert "甲\\|乙 丙" in page
     assert "无。" in page
 
@@ -89,8 +94,8 @@ def test_labels_cover_every_kind_and_method() -> None:
 
 def test_page_does_not_depend_on_hash_order() -> None:
     code = (
-        "from warehouse import registry; from warehouse.plan_coverage import coverage, render;"
-        f"print(render(coverage(registry.load(), {COMPUTED!r}, {OFFICIAL!r})))"
+        "from warehouse import registry; from warehouse.plan_coverage import Answers, coverage, render;"
+        f"print(render(coverage(registry.load(), {FOUND!r})))"
     )
     pages = {
         subprocess.run(
@@ -110,7 +115,9 @@ def test_answers_are_what_the_seeds_link() -> None:
     assert "box1.preschool.enrolment" in found.computed
     assert "rule.fund.per_student_budget_not_fall" in found.computed
     assert "box7.3.double_qualified" in found.computed
-    assert "rule.compulsory.balance_hold" not in found.computed
+    assert "rule.special.disability_hold" not in found.computed
+    assert "box8.1.smart_campus" in found.counted
+    assert len(found.counted) == 91
     assert "box1.compulsory.retention" in found.official
     assert not found.computed & found.official
 
@@ -131,4 +138,4 @@ def test_a_link_to_an_unknown_indicator_is_refused(tmp_path: Path, monkeypatch: 
 def test_the_committed_page_is_current() -> None:
     found = plan_coverage.answers()
     page = (project_root() / "docs" / "plan-coverage.md").read_text(encoding="utf-8")
-    assert page == render(coverage(PLAN, found.computed, found.official))
+    assert page == render(coverage(PLAN, found))
