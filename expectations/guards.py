@@ -38,7 +38,7 @@ class Subject:
     indicator_id: str
     name_zh: str
     unit: str
-    method: str
+    methods: tuple[str, ...]
     is_headline: bool
 
 
@@ -69,11 +69,14 @@ def subjects() -> tuple[Subject, ...]:
     path = project_root() / "dbt_project" / "seeds" / "indicator.csv"
     with path.open(encoding="utf-8", newline="") as handle:
         return tuple(
-            Subject(
-                row["indicator_id"], row["name_zh"], row["unit_zh"], row["method_expected"], bool(row["headline_no"])
-            )
+            Subject(row["indicator_id"], row["name_zh"], row["unit_zh"], _methods(row), bool(row["headline_no"]))
             for row in csv.DictReader(handle)
         )
+
+
+def _methods(row: dict[str, str]) -> tuple[str, ...]:
+    """How the value may come about: a published figure may stand in for a computed one."""
+    return ("computed", "official") if row["official_fallback"] == "true" else (row["method_expected"],)
 
 
 def mart_names() -> tuple[str, ...]:
@@ -132,9 +135,9 @@ def admits(rule: Rule, subject: Subject, names: frozenset[str]) -> bool:
 
 def _holds(condition: tuple[str, str, str], subject: Subject) -> bool:
     column, operator, value = condition
-    given = subject.unit if column == "unit" else subject.method
+    given = (subject.unit,) if column == "unit" else subject.methods
     listed = re.findall(r"'([^']*)'", value)
-    return (given not in listed) if operator == "<>" else (given in listed)
+    return any((one not in listed) if operator == "<>" else (one in listed) for one in given)
 
 
 def _text(rule: Rule) -> str:

@@ -40,7 +40,8 @@ full outer join leaves
         and wholes.period = leaves.period
         and wholes.area_code = leaves.area_code
 where
-    wholes.numerator is distinct from leaves.numerator
+    (wholes.numerator is null) <> (leaves.numerator is null)
+    or abs(wholes.numerator - leaves.numerator) > 0.01
     or (wholes.denominator is null) <> (leaves.denominator is null)
     -- Every published figure is rounded to four decimals once; counts have none, so any wrong one shows.
     or abs(wholes.denominator - leaves.denominator) > 0.01

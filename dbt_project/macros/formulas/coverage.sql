@@ -26,6 +26,26 @@
     )
 {%- endmacro %}
 
+{% macro city_coverage_note(coverage) -%}
+    {%- set missing = coverage ~ '.expected_units - ' ~ coverage ~ '.reported_units' -%}
+    nullif(
+        concat_ws(
+            '；',
+            case when {{ missing }} > 0 then {{ count_text('缺报', missing, '个报送单位') }} end,
+            case
+                when {{ missing }} > 0 and {{ coverage }}.missing_zh is not null
+                    then concat('缺：', {{ coverage }}.missing_zh)
+            end,
+            case when {{ coverage }}.incomplete_units > 0 then '部分材料不全' end,
+            case
+                when {{ coverage }}.rows_quarantined > 0
+                    then {{ count_text('有', coverage ~ '.rows_quarantined', '行被隔离，未计入') }}
+            end
+        ),
+        ''
+    )
+{%- endmacro %}
+
 {% macro coverage_status(delivery_status) -%}
     case {{ delivery_status }}
         when 'accepted' then 'received'

@@ -20,6 +20,10 @@
     cast({{ amount_yuan }} as double) / 100000000
 {%- endmacro %}
 
+{% macro rounded_text(value, decimals) -%}
+    cast(round({{ value }}, {{ decimals }}) as varchar)
+{%- endmacro %}
+
 {% macro indicator_value(value_rule, numerator, denominator) -%}
     case {{ value_rule }}
         when 'wan' then {{ in_wan(numerator) }}

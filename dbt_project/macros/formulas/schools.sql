@@ -58,6 +58,10 @@
     concat(cast({{ stat_year }} as varchar), '/', cast({{ stat_year }} + 1 as varchar), '学年初')
 {%- endmacro %}
 
+{% macro year_end_label(stat_year) -%}
+    concat(cast({{ stat_year }} as varchar), '年末')
+{%- endmacro %}
+
 {% macro fiscal_year_label(fiscal_year) -%}
     concat(cast({{ fiscal_year }} as varchar), '财政年度')
 {%- endmacro %}
@@ -72,6 +76,27 @@
 
 {% macro is_grade2_or_above(kindergarten_grade) -%}
     coalesce({{ kindergarten_grade }} in ('model', 'grade1', 'grade2'), false)
+{%- endmacro %}
+
+{% macro is_grade1_or_above(kindergarten_grade) -%}
+    coalesce({{ kindergarten_grade }} in ('model', 'grade1'), false)
+{%- endmacro %}
+
+{% macro is_general_school(counts_as_school, stages) -%}
+    (
+        {{ counts_as_school }}
+        and coalesce(
+            {{ stages }} like '%primary%' or {{ stages }} like '%junior%' or {{ stages }} like '%senior_general%', false
+        )
+    )
+{%- endmacro %}
+
+{% macro is_oversize_senior_school(senior_pupils) -%}
+    coalesce({{ senior_pupils }} > 3000, false)
+{%- endmacro %}
+
+{% macro is_urban(urban_rural_code) -%}
+    coalesce(left({{ urban_rural_code }}, 2) in ('11', '12'), false)
 {%- endmacro %}
 
 {% macro is_oversize_school(compulsory_pupils, stages) -%}

@@ -58,6 +58,10 @@
     coalesce({{ backbone_level }} in ('national', 'municipal', 'district'), false)
 {%- endmacro %}
 
+{% macro is_city_backbone(backbone_level) -%}
+    coalesce({{ backbone_level }} in ('national', 'municipal'), false)
+{%- endmacro %}
+
 {% macro is_dual_qualified_professional(dual_qualified, professional_course) -%}
     coalesce({{ dual_qualified }} and {{ professional_course }}, false)
 {%- endmacro %}

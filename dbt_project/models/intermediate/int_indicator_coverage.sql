@@ -17,6 +17,7 @@ leaves as (
         feed_areas.area_name_zh,
         count(*) filter (where not feed_areas.is_reported) = 0 as is_reported,
         count(*) filter (where not feed_areas.is_complete) = 0 as is_complete,
+        count(*) filter (where feed_areas.is_preliminary) > 0 as is_preliminary,
         sum(feed_areas.rows_quarantined) as rows_quarantined,
         max(feed_areas.reported_on) as reported_on
     from feed_sets
@@ -42,6 +43,7 @@ members as (
         leaves.area_name_zh,
         leaves.is_reported,
         leaves.is_complete,
+        leaves.is_preliminary,
         leaves.rows_quarantined,
         leaves.reported_on,
         row_number() over (
@@ -65,6 +67,7 @@ select
     count(*) as expected_units,
     count(*) filter (where is_reported) as reported_units,
     count(*) filter (where is_reported and not is_complete) as incomplete_units,
+    count(*) filter (where is_reported and is_preliminary) as preliminary_units,
     sum(rows_quarantined) filter (where is_reported) as rows_quarantined,
     max(reported_on) filter (where is_reported) as as_of,
     {{ join_texts('area_name_zh', '、', 'part_area_code', 'not is_reported and place <= 5') }} as missing_zh,

@@ -12,9 +12,7 @@ inner join {{ ref('indicator') }} as indicators
     on figures.indicator_id = indicators.indicator_id
 inner join {{ ref('stg_area') }} as areas
     on figures.area_code = areas.area_code
-where
-    indicators.method_expected = 'official'
-    and areas.area_level = 'city'
+where areas.area_level = 'city'
 qualify row_number() over (
     partition by figures.indicator_id, figures.stat_year, areas.area_code
     order by figures.confidence_rank, figures.delivery_id, figures.row_no

@@ -15,9 +15,16 @@
     ('school_count', 'schools', none),
     ('compulsory_standard_class_share', 'compulsory_standard_classes', 'compulsory_classes'),
     ('vocational_general_ratio', 'senior_vocational', 'senior_general'),
+    ('pre_public_enrolment', 'preschool_public', none),
+    ('urban_compulsory_enrolment', 'urban_compulsory', none),
+    ('compulsory_large_class_share', 'compulsory_large_classes', 'compulsory_classes'),
+    ('compulsory_super_class_share', 'compulsory_super_classes', 'compulsory_classes'),
 ] -%}
 {%- set school_indicators = [
     ('pre_grade2_plus_share', 'kindergartens_grade2_plus', 'kindergartens'),
+    ('pre_grade1_plus_share', 'kindergartens_grade1_plus', 'kindergartens'),
+    ('group_or_district_share', 'general_in_either', 'general_schools'),
+    ('senior_oversize_schools', 'senior_oversize', none),
     ('group_schooling_share', 'compulsory_in_group', 'compulsory_schools'),
     ('group_schooling_share_core', 'core_in_group', 'core_schools'),
     ('district_schooling_share', 'compulsory_in_district', 'compulsory_schools'),
@@ -32,6 +39,10 @@
 {%- set quality_indicators = [
     ('pre_teacher_certified_share', 'preschool_certified', 'preschool_teachers'),
     ('mid_senior_title_share', 'mid_senior_titles', 'school_teachers'),
+    ('teacher_certified_share', 'general_certified', 'general_teachers'),
+    ('teacher_qualified_share', 'qualified', 'school_teachers'),
+    ('compulsory_backbone_share', 'compulsory_backbone', 'compulsory_teachers'),
+    ('city_backbone_teachers', 'city_backbone', none),
     ('vocational_dual_share_professional', 'dual_qualified_professionals', 'professional_teachers'),
     ('vocational_dual_share_fulltime', 'dual_qualified_teachers', 'vocational_teachers'),
 ] -%}
@@ -72,6 +83,11 @@ with pupils as (
         sum({{ large_classes('class_56_65', 'class_ge66') }}) filter (
             where stage = 'senior_general'
         ) as senior_large_classes,
+        sum(enrolment_urban) filter (where stage in ('primary', 'junior')) as urban_compulsory,
+        sum({{ large_classes('class_56_65', 'class_ge66') }}) filter (
+            where stage in ('primary', 'junior')
+        ) as compulsory_large_classes,
+        sum(class_ge66) filter (where stage in ('primary', 'junior')) as compulsory_super_classes,
         sum(class_total) filter (where stage = 'primary') as primary_classes,
         sum(class_total) filter (where stage = 'junior') as junior_classes,
         sum(class_total) filter (where stage = 'senior_general') as senior_classes,
@@ -90,6 +106,10 @@ schools as (
         area_code,
         kindergartens,
         kindergartens_grade2_plus,
+        kindergartens_grade1_plus,
+        general_schools,
+        general_in_either,
+        senior_oversize,
         compulsory_schools,
         compulsory_in_group,
         compulsory_in_district,
@@ -114,6 +134,16 @@ quality as (
         sum(mid_senior_title_teachers) filter (
             where stage in ('preschool', 'primary', 'junior', 'senior_general')
         ) as mid_senior_titles,
+        sum(qualified_teachers) filter (
+            where stage in ('preschool', 'primary', 'junior', 'senior_general')
+        ) as qualified,
+        sum(fulltime_teachers) filter (where stage in ('primary', 'junior', 'senior_general')) as general_teachers,
+        sum(certified_teachers) filter (where stage in ('primary', 'junior', 'senior_general')) as general_certified,
+        sum(fulltime_teachers) filter (where stage in ('primary', 'junior')) as compulsory_teachers,
+        sum(backbone_teachers) filter (where stage in ('primary', 'junior')) as compulsory_backbone,
+        sum(city_backbone_teachers) filter (
+            where stage in ('preschool', 'primary', 'junior', 'senior_general')
+        ) as city_backbone,
         sum(fulltime_teachers) filter (where stage = 'senior_vocational') as vocational_teachers,
         sum(professional_teachers) filter (where stage = 'senior_vocational') as professional_teachers,
         sum(dual_qualified_teachers) filter (where stage = 'senior_vocational') as dual_qualified_teachers,

@@ -8,16 +8,32 @@ with compulsory_pupils as (
     group by period, school_code
 ),
 
+senior_pupils as (
+    select
+        period,
+        school_code,
+        sum(enrolment) as pupils
+    from {{ ref('int_school_stage_year') }}
+    where stage = 'senior_general'
+    group by period, school_code
+),
+
 schools as (
     select
         schools.*,
         {{ is_compulsory_school('schools.counts_as_school', 'schools.stages') }} as is_compulsory,
-        {{ is_oversize_school('pupils.pupils', 'schools.stages') }} as is_oversize
+        {{ is_oversize_school('pupils.pupils', 'schools.stages') }} as is_oversize,
+        {{ is_general_school('schools.counts_as_school', 'schools.stages') }} as is_general_school,
+        {{ is_oversize_senior_school('senior_pupils.pupils') }} as is_oversize_senior
     from {{ ref('int_school_year') }} as schools
     left join compulsory_pupils as pupils
         on
             schools.period = pupils.period
             and schools.school_code = pupils.school_code
+    left join senior_pupils
+        on
+            schools.period = senior_pupils.period
+            and schools.school_code = senior_pupils.school_code
 ),
 
 counted as (
@@ -28,6 +44,12 @@ counted as (
         count(*) filter (
             where counts_as_school and counting_stage = 'preschool' and {{ is_grade2_or_above('kindergarten_grade') }}
         ) as kindergartens_grade2_plus,
+        count(*) filter (
+            where counts_as_school and counting_stage = 'preschool' and {{ is_grade1_or_above('kindergarten_grade') }}
+        ) as kindergartens_grade1_plus,
+        count(*) filter (where is_general_school) as general_schools,
+        count(*) filter (where is_general_school and (is_in_group or is_in_school_district)) as general_in_either,
+        count(*) filter (where is_general_school and is_oversize_senior) as senior_oversize,
         count(*) filter (where is_compulsory) as compulsory_schools,
         count(*) filter (where is_compulsory and is_in_group) as compulsory_in_group,
         count(*) filter (where is_compulsory and is_in_school_district) as compulsory_in_district,
@@ -45,6 +67,10 @@ select
     coalesce(areas.area_level = 'district' and areas.population_2020 >= 200000, false) as has_200k_people,
     coalesce(counted.kindergartens, 0) as kindergartens,
     coalesce(counted.kindergartens_grade2_plus, 0) as kindergartens_grade2_plus,
+    coalesce(counted.kindergartens_grade1_plus, 0) as kindergartens_grade1_plus,
+    coalesce(counted.general_schools, 0) as general_schools,
+    coalesce(counted.general_in_either, 0) as general_in_either,
+    coalesce(counted.senior_oversize, 0) as senior_oversize,
     coalesce(counted.compulsory_schools, 0) as compulsory_schools,
     coalesce(counted.compulsory_in_group, 0) as compulsory_in_group,
     coalesce(counted.compulsory_in_district, 0) as compulsory_in_district,

@@ -1,4 +1,4 @@
-{%- set counts = ['enrolment', 'entrants', 'graduates', 'female'] -%}
+{%- set counts = ['enrolment', 'entrants', 'graduates', 'expected_graduates', 'female'] -%}
 {%- set class_sizes = ['class_total', 'class_le45', 'class_46_50', 'class_46_55', 'class_56_65', 'class_ge66'] -%}
 {%- set stages = ['preschool', 'primary', 'junior', 'senior_general', 'senior_vocational', 'special'] -%}
 with stages as (
@@ -44,6 +44,7 @@ pupils as (
         {%- endfor %}
         sum(class_count) as class_count,
         sum(case when is_public then enrolment else 0 end) as enrolment_public,
+        sum(case when is_urban then enrolment else 0 end) as enrolment_urban,
         sum(case when is_inclusive then enrolment else 0 end) as enrolment_inclusive
     from {{ ref('int_school_stage_year') }}
     group by period, area_code, stage
@@ -66,6 +67,7 @@ select
     end as {{ name }},
     {%- endfor %}
     case when reported.has_census then coalesce(pupils.enrolment_public, 0) end as enrolment_public,
+    case when reported.has_census then coalesce(pupils.enrolment_urban, 0) end as enrolment_urban,
     case when reported.has_census then coalesce(pupils.enrolment_inclusive, 0) end as enrolment_inclusive,
     case when reported.has_register then coalesce(teachers.fulltime_teachers, 0) end as fulltime_teachers,
     case when reported.has_register then coalesce(teachers.bachelor_teachers, 0) end as bachelor_teachers

@@ -21,6 +21,7 @@ counted as (
         count(*) filter (where {{ is_senior_title('teachers.title') }}) as senior_title_teachers,
         count(*) filter (where {{ is_middle_or_senior_title('teachers.title') }}) as mid_senior_title_teachers,
         count(*) filter (where {{ is_district_backbone('teachers.backbone_level') }}) as backbone_teachers,
+        count(*) filter (where {{ is_city_backbone('teachers.backbone_level') }}) as city_backbone_teachers,
         count(*) filter (
             where {{ certificate_covers('teachers.certificate_stage', 'teachers.stage') }}
         ) as certified_teachers,
@@ -58,6 +59,7 @@ select
     coalesce(counted.senior_title_teachers, 0) as senior_title_teachers,
     coalesce(counted.mid_senior_title_teachers, 0) as mid_senior_title_teachers,
     coalesce(counted.backbone_teachers, 0) as backbone_teachers,
+    coalesce(counted.city_backbone_teachers, 0) as city_backbone_teachers,
     coalesce(counted.certified_teachers, 0) as certified_teachers,
     coalesce(counted.professional_teachers, 0) as professional_teachers,
     coalesce(counted.dual_qualified_teachers, 0) as dual_qualified_teachers,

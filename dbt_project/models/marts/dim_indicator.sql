@@ -7,6 +7,7 @@ select
     unit_zh,
     direction,
     method_expected,
+    replace(feeds, '|', ',') as feeds,
     formula_zh,
     numerator_zh,
     denominator_zh,

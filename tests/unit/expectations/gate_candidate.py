@@ -43,6 +43,15 @@ OFFICIAL = {
     "avg_years_schooling": ("年", [9.8, 9.9, 10.0, 10.1, 10.2]),
     "avg_years_schooling_working_age": ("年", [10.86, 11.1, 11.3, 11.5, 11.7]),
 }
+# Computed: unit, numerator, denominator.
+FURTHER = {
+    "compulsory_gross_enrolment": ("%", 9_900, 10_000),
+    "budget_education_share": ("%", 150_000_000, 1_000_000_000),
+    "fiscal_education_share": ("%", 200_000_000, 1_000_000_000),
+    "compulsory_equipment_per_student": ("元", 30_000_000, 10_000),
+    "compulsory_large_class_share": ("%", 20, 1_000),
+    "compulsory_super_class_share": ("%", 5, 1_000),
+}
 TARGETS = {
     "pre_gross_enrolment": (">", 93.0),
     "compulsory_retention": (">", 96.0),
@@ -65,6 +74,7 @@ def build(path: Path) -> Path:
     with duckdb.connect(str(path)) as connection:
         connection.execute(_sql("model_records_and_marts"))
         _official(connection)
+        _further(connection)
         _indicators(connection)
         _targets(connection)
         connection.execute(_sql("model_progress_and_coverage"))
@@ -84,6 +94,19 @@ def _official(connection: duckdb.DuckDBPyConnection) -> None:
         "insert into marts.fct_indicator_value select ?, '500000', 'city', year, year || '年', ?, null, null, ?, "
         "'official', 'final', null, null, null, '统计公报' from (select ?::int as year)",
         [(indicator, value, unit, year) for indicator, year, value, unit in rows],
+    )
+
+
+def _further(connection: duckdb.DuckDBPyConnection) -> None:
+    """Rates, shares and means of the feeds beside census, register and finance: one district and the city."""
+    connection.executemany(
+        "insert into marts.fct_indicator_value select ?, area, level, year, year || '年', ?::double * ? / ?, ?, ?, ?, 'computed',"
+        " 'final', 1, 1, date '2024-03-01', null from (select unnest(generate_series(2021, 2023))::int as year),"
+        " (values ('500000', 'city'), ('500103', 'district')) as places(area, level)",
+        [
+            (name, 100 if unit == "%" else 1, top, bottom, top, bottom, unit)
+            for name, (unit, top, bottom) in FURTHER.items()
+        ],
     )
 
 

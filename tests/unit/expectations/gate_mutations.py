@@ -14,7 +14,16 @@ ALSO: dict[str, set[str]] = {
     "dim_target.headline_binding_stated": {"progress.matches_registry"},
     "dim_target.headline_numbers_present": {"progress.matches_registry"},
     "fct_value.finite": {"fct_value.district_jump"},
-    "fct_value.official_rate_plausible": {"fct_value.city_share_jump"},
+    "fct_value.official_rate_plausible": {"fct_value.city_gross_rate_plausible", "fct_value.city_share_jump"},
+    "fct_value.city_gross_rate_plausible": {
+        "fct_value.official_rate_plausible",
+        "fct_value.city_share_jump",
+        "progress.value_equals_fact",
+    },
+    "fct_value.retention_plausible": {"fct_value.city_share_jump", "progress.value_equals_fact"},
+    "fct_value.years_of_schooling_plausible": {"progress.value_equals_fact"},
+    "fct_value.working_age_above_all": {"progress.value_equals_fact"},
+    "fct_value.higher_parts_within_total": {"progress.value_equals_fact"},
     "fct_value.share_within_100": {
         "fct_value.city_is_sum",
         "fct_value.group_is_sum",
