@@ -35,6 +35,9 @@ FEEDS = [
     ("teacher_register", "教师名册", "每年", True, "established,contract", 2022, "stat_year"),
     ("education_finance", "教育经费", "每年", True, "", 2023, "fiscal_year"),
     ("official_figures", "公布数", "不定期", False, "", 0, "any"),
+    ("population", "人口", "每年", True, "final", 2024, "stat_year"),
+    ("higher_education", "高等教育", "每年", False, "", 2024, "stat_year"),
+    ("fiscal_accounts", "财政收支", "每年", False, "final", 2024, "fiscal_year"),
 ]
 Forms = dict[str, dict[str, int]]
 # area, school, name, type, organiser, recognised as inclusive, figures by form
@@ -259,13 +262,18 @@ def test_city_values_are_exactly_what_the_rows_say(built: Built) -> None:
     expected = {
         "budget_spend_per_pupil_junior": (1505000 / ((100 * 8 + 101 * 4) / 12), 1505000, 100.3333, "元"),
         "budget_spend_per_pupil_primary": (20000, 20600000, 1030, "元"),
+        "city_backbone_teachers": (0, 0, None, "人"),
         "complete_middle_schools": (1, 1, None, "所"),
+        "compulsory_backbone_share": (0, 0, 3, "%"),
         "compulsory_enrolment": (0.152, 1520, None, "万人"),
+        "compulsory_large_class_share": (100 * 3 / 31, 3, 31, "%"),
         "compulsory_oversize_schools": (0, 0, None, "所"),
         "compulsory_standard_class_share": (100 * 26 / 31, 26, 31, "%"),
+        "compulsory_super_class_share": (100 / 31, 1, 31, "%"),
         "district_schooling_share": (100 * 2 / 3, 2, 3, "%"),
         "education_spend_total": (0.32, 32000000, None, "亿元"),
         "fulltime_teachers": (0.0005, 5, None, "万人"),
+        "group_or_district_share": (100 * 2 / 3, 2, 3, "%"),
         "group_schooling_share": (100 / 3, 1, 3, "%"),
         "group_schooling_share_core": (100, 1, 1, "%"),
         "junior_enrolment": (0.05, 500, None, "万人"),
@@ -273,8 +281,10 @@ def test_city_values_are_exactly_what_the_rows_say(built: Built) -> None:
         "junior_pupil_teacher_ratio": (250, 500, 2, "教师=1"),
         "mid_senior_title_share": (25, 1, 4, "%"),
         "pre_enrolment": (0.055, 550, None, "万人"),
+        "pre_grade1_plus_share": (0, 0, 3, "%"),
         "pre_grade2_plus_share": (100 / 3, 1, 3, "%"),
         "pre_inclusive_coverage": (100 * 450 / 550, 450, 550, "%"),
+        "pre_public_enrolment": (0.035, 350, None, "万人"),
         "pre_public_share": (100 * 350 / 550, 350, 550, "%"),
         "pre_pupil_teacher_ratio": (None, 550, 0, "教师=1"),
         "pre_teacher_certified_share": (None, 0, 0, "%"),
@@ -285,12 +295,19 @@ def test_city_values_are_exactly_what_the_rows_say(built: Built) -> None:
         "senior_enrolment": (0.15, 1500, None, "万人"),
         "senior_general_enrolment": (0.05, 500, None, "万人"),
         "senior_large_class_share": (0, 0, 10, "%"),
+        "senior_oversize_schools": (0, 0, None, "所"),
         "senior_pupil_teacher_ratio": (500, 500, 1, "教师=1"),
         "senior_vocational_enrolment": (0.1, 1000, None, "万人"),
         "special_school_coverage_200k": (0, 0, 37, "%"),
         "teacher_bachelor_share": (100 * 2 / 3, 2, 3, "%"),
+        "teacher_certified_share": (25, 1, 4, "%"),
+        "teacher_qualified_share": (100, 4, 4, "%"),
+        "urban_compulsory_enrolment": (URBAN / 10000, URBAN, None, "万人"),
+        "vocational_books_per_student": (0.009, 9, 1000, "册"),
+        "vocational_building_area_per_student": (0, 0, 1000, "平方米"),
         "vocational_dual_share_fulltime": (100, 1, 1, "%"),
         "vocational_dual_share_professional": (100, 1, 1, "%"),
+        "vocational_equipment_per_student": (0, 0, 1000, "元"),
         "vocational_general_ratio": (2, 1000, 500, "普高=1"),
     }
     assert [row[0] for row in found] == sorted(expected)
@@ -358,7 +375,7 @@ def test_plan_progress_follows_the_rule_of_each_target(built: Built) -> None:
             " FROM marts.mart_plan_progress"
         )
     }
-    assert len(judged) == (17 + 4 + 9) * 5
+    assert len(judged) == (17 + 5 + 11 + 4) * 5
     stock = "规模类指标受学龄人口变动影响，须结合人口解读"
     forecast = "预测值为自基年起的线性外推，不是统计数"
     assert judged["box1.preschool.enrolment", 2021] == ("cannot_assess", "无法评估", "无数据")

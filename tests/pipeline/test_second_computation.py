@@ -96,6 +96,13 @@ BALANCE_LINES = {
     7: (100, "2.3", "2.4"),
 }
 CV_LIMITS = {"primary": 0.50, "junior": 0.45}
+AGES = {"pre": (3, 5), "compulsory": (6, 14), "senior": (15, 17)}
+SCHOOLING = {"none": 0, "primary": 6, "junior": 9, "senior": 12, "college": 15, "bachelor": 16, "postgraduate": 19}
+POSTGRADUATE, UNDERGRADUATE = ["doctor", "master"], ["bachelor", "college"]
+# Disciplines 理学 工学 农学 医学, and the groups of majors that count with them.
+STEM = {*("07", "08", "09", "10"), *(str(code) for code in range(41, 53))}
+COLLEGES = ["vocational_college", "vocational_university"]
+FINAL_FIRST = {"population": ["census_revised", "final", "preliminary"], "fiscal": ["final", "preliminary"]}
 
 Frame = pd.DataFrame
 Parts = pd.DataFrame  # columns num, den; index (year, area)
@@ -122,7 +129,8 @@ def records(home: Home, table: str) -> Frame:
     for column in frame.columns:
         if frame[column].map(type).eq(Decimal).any():
             frame[column] = frame[column].astype(float)
-    frame["area"] = frame["area_code"].replace(CITY, DIRECT)
+    if "area_code" in frame.columns:
+        frame["area"] = frame["area_code"].replace(CITY, DIRECT)
     return frame.rename(columns={"stat_year": "year", "fiscal_year": "year"})
 
 
@@ -245,6 +253,13 @@ def census_indicators(world: World) -> dict[str, tuple[pd.Series, pd.Series | No
     schools = world.schools
     kindergartens = schools[schools["school_type_code"] == KINDERGARTEN]
     graded = kindergartens[kindergartens["kindergarten_grade"].isin(["model", "grade1", "grade2"])]
+    first = kindergartens[kindergartens["kindergarten_grade"].isin(["model", "grade1"])]
+    general = schools[schools["school_type_code"].isin([*COMPULSORY_TYPES, "342"])]
+    either = general[general["group_schooling"].eq(True) | general["district_schooling"].eq(True)]
+    towns = world.pupils.merge(schools[["year", "school_code", "urban_rural_code"]], on=["year", "school_code"])
+    towns = towns[towns["urban_rural_code"].str[:2].isin(["11", "12"]) & towns["stage"].isin(["primary", "junior"])]
+    seniors = world.pupils[(world.pupils["stage"] == "senior_general") & (world.pupils["value"] > 3000)]
+    seniors = seniors[seniors["school_type_code"].isin(["341", "342", "345"])]
     compulsory = schools[schools["school_type_code"].isin(COMPULSORY_TYPES)]
     in_group = compulsory[compulsory["group_schooling"].eq(True)]
     in_district = compulsory[compulsory["district_schooling"].eq(True)]
@@ -261,6 +276,11 @@ def census_indicators(world: World) -> dict[str, tuple[pd.Series, pd.Series | No
         "vocational_general_ratio": (learners["senior_vocational"], learners["senior_general"]),
         "school_count": (counted(schools[schools["counts"]], index), None),
         "pre_grade2_plus_share": (counted(graded, index), counted(kindergartens, index)),
+        "pre_grade1_plus_share": (counted(first, index), counted(kindergartens, index)),
+        "pre_public_enrolment": (counted(kids[kids["public"]], index, "value"), None),
+        "group_or_district_share": (counted(either, index), counted(general, index)),
+        "urban_compulsory_enrolment": (counted(towns, index, "value"), None),
+        "senior_oversize_schools": (counted(seniors, index), None),
         "group_schooling_share": (counted(in_group, index), counted(compulsory, index)),
         "district_schooling_share": (counted(in_district, index), counted(compulsory, index)),
         "complete_middle_schools": (counted(schools[schools["school_type_code"] == COMPLETE_MIDDLE], index), None),
@@ -309,8 +329,114 @@ def class_indicators(world: World, index: pd.MultiIndex) -> dict[str, tuple[pd.S
     ]
     names = {"primary": "primary", "junior": "junior", "senior": "senior_general"}
     found = {f"{name}_large_class_share": (large[stage], total[stage]) for name, stage in names.items()}
-    found["compulsory_standard_class_share"] = (counted(standard, index, "value"), total["primary"] + total["junior"])
+    both = total["primary"] + total["junior"]
+    top = frame[(primary | junior) & (frame["measure"] == "band_ge66")]
+    found["compulsory_large_class_share"] = (large["primary"] + large["junior"], both)
+    found["compulsory_super_class_share"] = (counted(top, index, "value"), both)
+    found["compulsory_standard_class_share"] = (counted(standard, index, "value"), both)
     return found
+
+
+def condition_indicators(world: World) -> dict[str, tuple[pd.Series, pd.Series]]:
+    """Building area, books and equipment per learner; a school of several stages shares by learners."""
+    frame = world.figures[world.figures["form"].isin(["5176", "5377"])]
+    measures = {
+        "building_area": ("building_area_m2", 1),
+        "books": ("books", 1),
+        "equipment": ("equipment_value_wan", 1e4),
+    }
+    frame = frame[frame["measure"].isin([name for name, _ in measures.values()])]
+    has = frame.pivot_table(index=[*KEY, "school_code"], columns="measure", values="value", aggfunc="sum")
+    learners = world.pupils.pivot_table(index=[*KEY, "school_code"], columns="stage", values="value", aggfunc="sum")
+    learners = learners.reindex(has.index).fillna(0)
+    whole = learners.sum(axis=1)
+    found: dict[str, tuple[pd.Series, pd.Series]] = {}
+    for part, stages in (("compulsory", ["primary", "junior"]), ("vocational", ["senior_vocational"])):
+        own = learners[stages].sum(axis=1)
+        inside = own > 0
+        for name, (measure, factor) in measures.items():
+            amount = has[measure].fillna(0)[inside] * factor * (own / whole)[inside]
+            found[f"{part}_{name}_per_student"] = (amount.groupby(KEY).sum(), own[inside].groupby(KEY).sum())
+    return found
+
+
+def best(frame: Frame, column: str, order: list[str]) -> Frame:
+    """Rows of the best version an area and year have."""
+    rank = frame[column].map({name: place for place, name in enumerate(order)})
+    return frame[rank == rank.groupby([frame["year"], frame["area_code"]]).transform("min")]
+
+
+def rate_indicators(world: World) -> dict[str, tuple[pd.Series, pd.Series]]:
+    """Learners of all ages over the residents of the official age group."""
+    index = world.reported("school_census").intersection(world.reported("population"))
+    people = best(records(world.home, "population__resident"), "version", FINAL_FIRST["population"])
+    people = people[people["age_from"] == people["age_to"]]
+    stages = {
+        "pre": ["preschool"],
+        "compulsory": ["primary", "junior"],
+        "senior": ["senior_general", "senior_vocational"],
+    }
+    found = {}
+    for name, (low, high) in AGES.items():
+        own = people[people["age_from"].between(low, high)]
+        residents = own.groupby(KEY)["residents"].sum().astype(float).reindex(index)
+        learners = counted(world.pupils[world.pupils["stage"].isin(stages[name])], index, "value")
+        found[f"{name}_gross_enrolment"] = (learners, residents)
+    return found
+
+
+def fiscal_indicators(world: World) -> dict[str, tuple[pd.Series, pd.Series | None]]:
+    accounts = best(records(world.home, "fiscal_accounts__account"), "status", FINAL_FIRST["fiscal"]).set_index(KEY)
+    funds, education = accounts["fiscal_education_funds"], accounts["budget_education_spending"]
+    budget = accounts["general_budget_spending"]
+    return {
+        "fiscal_education_funds": (funds, None),
+        "budget_education_spending": (education, None),
+        "budget_education_share": (education, budget),
+        "fiscal_education_share": (funds, budget),
+    }
+
+
+def city_indicators(world: World) -> Frame:
+    """indicator, area, year -> num, den of what only the city as a whole has."""
+    students = records(world.home, "higher_education__enrolment")
+    staff = records(world.home, "higher_education__staff")
+    degree = students[students["level"].isin(UNDERGRADUATE)]
+    college = staff[staff["institution_kind"].isin(COLLEGES)]
+    school = world.teachers[world.teachers["stage"] == "senior_vocational"]
+
+    def by_year(frame: Frame, column: str) -> pd.Series:
+        return frame.groupby("year")[column].sum().astype(float)
+
+    people = best(records(world.home, "population__attainment"), "version", FINAL_FIRST["population"])
+    people = people.assign(years=people["residents"] * people["attainment"].map(SCHOOLING))
+    grown = people[(people["age_group_from"] == 15) & people["age_group_to"].isna()]
+    working = people[(people["age_group_from"] == 16) & (people["age_group_to"] == 59)]
+    seniors = staff[staff["title"].isin(["senior_full", "senior_associate"])]
+    dual, full = by_year(college, "dual_qualified"), by_year(college, "full_time_teachers")
+    professional = by_year(college, "professional_teachers")
+    own = school.assign(both=school["dual"] & school["professional"], one=1)
+    pairs: dict[str, tuple[pd.Series, pd.Series | None]] = {
+        "he_total_scale": (by_year(students, "enrolled"), None),
+        "he_postgraduate": (by_year(students[students["level"].isin(POSTGRADUATE)], "enrolled"), None),
+        "he_undergraduate": (by_year(degree, "enrolled"), None),
+        "he_graduates": (by_year(students, "graduates"), None),
+        "he_stem_share": (by_year(degree[degree["discipline"].isin(STEM)], "enrolled"), by_year(degree, "enrolled")),
+        "he_senior_title_share": (by_year(seniors, "full_time_teachers"), by_year(staff, "full_time_teachers")),
+        "college_dual_share_professional": (dual, professional),
+        "college_dual_share_fulltime": (dual, full),
+        "vet_dual_share_professional": (by_year(own, "both") + dual, by_year(own, "professional") + professional),
+        "vet_dual_share_fulltime": (by_year(own, "dual") + dual, by_year(own, "one") + full),
+        "avg_years_schooling": (by_year(grown, "years"), by_year(grown, "residents")),
+        "avg_years_schooling_working_age": (by_year(working, "years"), by_year(working, "residents")),
+    }
+    rows = [
+        (name, CITY, year, top[year], np.nan if bottom is None else bottom[year])
+        for name, (top, bottom) in pairs.items()
+        for year in top.index
+    ]
+    frame = pd.DataFrame(rows, columns=["indicator", "area", "year", "num", "den"])
+    return frame.set_index(["indicator", "area", "year"])
 
 
 def register_indicators(world: World) -> dict[str, tuple[pd.Series, pd.Series | None]]:
@@ -320,11 +446,17 @@ def register_indicators(world: World) -> dict[str, tuple[pd.Series, pd.Series | 
     general = people[people["stage"].isin(["preschool", "primary", "junior", "senior_general"])]
     kids, vocational = people[people["stage"] == "preschool"], people[people["stage"] == "senior_vocational"]
     professional = vocational[vocational["professional"]]
+    taught = general[general["stage"] != "preschool"]
+    city_level = general["backbone_level"].isin(["national", "municipal"])
     return {
         "fulltime_teachers": (counted(people, index), None),
         "teacher_bachelor_share": (counted(compulsory[compulsory["bachelor"]], index), counted(compulsory, index)),
         "mid_senior_title_share": (counted(general[general["mid_senior"]], index), counted(general, index)),
         "pre_teacher_certified_share": (counted(kids[kids["certified"]], index), counted(kids, index)),
+        "teacher_certified_share": (counted(taught[taught["certified"]], index), counted(taught, index)),
+        "teacher_qualified_share": (counted(general[general["qualified"]], index), counted(general, index)),
+        "compulsory_backbone_share": (counted(compulsory[compulsory["backbone"]], index), counted(compulsory, index)),
+        "city_backbone_teachers": (counted(general[city_level], index), None),
         "vocational_dual_share_professional": (
             counted(professional[professional["dual"]], index),
             counted(professional, index),
@@ -360,12 +492,13 @@ def finance_indicators(world: World) -> dict[str, tuple[pd.Series, pd.Series | N
 def every_indicator(world: World) -> Frame:
     """indicator, year, area -> num, den, for every area and roll-up."""
     parts = census_indicators(world) | register_indicators(world) | joint_indicators(world) | finance_indicators(world)
+    parts |= condition_indicators(world) | rate_indicators(world) | fiscal_indicators(world)
     frames = []
     for name, (top, bottom) in parts.items():
         den = pd.Series(np.nan, index=top.index) if bottom is None else bottom
         rolled = world.roll_up(pd.DataFrame({"num": top, "den": den}))
         frames.append(rolled.assign(indicator=name).reset_index())
-    return pd.concat(frames).set_index(["indicator", "area", "year"])
+    return pd.concat([pd.concat(frames).set_index(["indicator", "area", "year"]), city_indicators(world)])
 
 
 def value_of(unit: str, top: float, bottom: float) -> float:
@@ -374,7 +507,7 @@ def value_of(unit: str, top: float, bottom: float) -> float:
         return top / 10_000
     if unit == "亿元":
         return top / 100_000_000
-    if unit == "所":
+    if unit in ("所", "人"):
         return top
     if not bottom:
         return float("nan")
@@ -409,7 +542,7 @@ def test_every_computed_indicator_agrees_by_area_and_year(released: Path, world:
     found = found.set_index(["indicator_id", "area_code", "period"])
     expected = every_indicator(world)
     assert set(found.index) == set(expected.index)
-    assert found.index.get_level_values(0).nunique() == 35
+    assert found.index.get_level_values(0).nunique() == 71
     pairs = {
         key: (row["value"], value_of(row["unit"], *expected.loc[key, ["num", "den"]])) for key, row in found.iterrows()
     }

@@ -23,6 +23,7 @@ ALSO: dict[str, set[str]] = {
     "fct_value.retention_plausible": {"fct_value.city_share_jump", "progress.value_equals_fact"},
     "fct_value.years_of_schooling_plausible": {"progress.value_equals_fact"},
     "fct_value.working_age_above_all": {"progress.value_equals_fact"},
+    "fct_value.budget_share_within_fiscal": {"fct_value.city_share_jump"},
     "fct_value.higher_parts_within_total": {"progress.value_equals_fact"},
     "fct_value.share_within_100": {
         "fct_value.city_is_sum",
