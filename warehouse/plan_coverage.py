@@ -115,9 +115,9 @@ def coverage(statements: Sequence[Statement], found: Answers) -> Coverage:
     """Class every statement by how it is answered.
 
     `found` holds the statement ids with a value in the marts; computed wins over counted, counted over official. A
-    statement that repeats another takes that one's method unless it has its own. A statement with a source and no value
-    is `pending`. Raises UsageError for an id the registry does not hold, or one whose registry row says that there is no
-    source.
+    statement that repeats another takes that one's method unless it has its own. A statement with a source and no
+    value is `pending`. Raises UsageError for an id the registry does not hold, or one whose registry row says that
+    there is no source.
     """
     by_id = {statement.id: statement for statement in statements}
     _refuse_unknown(by_id, [*found.computed, *found.official, *found.counted])
@@ -135,7 +135,8 @@ def render(table: Coverage) -> str:
             *_counts(table),
             "",
             f"- 条目共 {table.count()} 条，去掉重复表述后 {table.counted_once} 条。",
-            f"- 集市今天回答的 {table.answered} 条；数据源能够回答的 {table.measurable} 条，其中只能回答一部分或用代替量的 {len(table.in_part())} 条。",
+            f"- 集市今天回答的 {table.answered} 条；数据源能够回答的 {table.measurable} 条，"
+            f"其中只能回答一部分或用代替量的 {len(table.in_part())} 条。",
             "",
             "## 各数据源涉及的条目数",
             "",

@@ -51,7 +51,7 @@ ALSO: dict[str, set[str]] = {
         "fct_value.headcount_scale",
     },
     "progress.status_present": {"progress.headline_each_year"},
-    "progress.binding_each_year": {"progress.headline_each_year"},
+    "progress.binding_each_year": {"evaluation.status_is_progress", "progress.headline_each_year"},
     "enrolment.no_person_number": {"enrolment.city_is_sum", "enrolment.group_is_sum"},
     "enrolment.stage_known": {"teacher_quality.equals_enrolment"},
     "enrolment.ratio_finite": {"enrolment.ratio_recomputes"},
