@@ -6,7 +6,11 @@ select
     figures.ref_period,
     cast(figures.value as double) as value,
     indicators.unit_zh as unit,
-    concat_ws('；', concat('来源：', figures.source), nullif(figures.note, ''), concat('可信度：', figures.confidence)) as note
+    concat_ws('；', concat('来源：', figures.source), nullif(figures.note, ''), concat('可信度：', figures.confidence)) as note,
+    figures.delivery_id,
+    figures.member,
+    figures.sheet,
+    figures.row_no
 from {{ ref('stg_official_figure') }} as figures
 inner join {{ ref('indicator') }} as indicators
     on figures.indicator_id = indicators.indicator_id

@@ -16,7 +16,10 @@ select
     coalesce(schools.district_schooling, false) as is_in_school_district,
     schools.urban_rural_code,
     schools.kindergarten_grade,
-    schools.delivery_id
+    schools.delivery_id,
+    schools.member,
+    schools.sheet,
+    schools.row_no
 from {{ ref('stg_census_school') }} as schools
 inner join {{ ref('int_area_year') }} as areas
     on

@@ -20,6 +20,8 @@ with posts as (
         teachers.dual_qualified,
         teachers.professional_course,
         teachers.delivery_id,
+        teachers.member,
+        teachers.sheet,
         teachers.row_no
     from {{ ref('stg_teacher') }} as teachers
     inner join {{ ref('int_area_year') }} as areas
@@ -73,7 +75,11 @@ select
     certificate_stage,
     backbone_level,
     dual_qualified,
-    professional_course
+    professional_course,
+    delivery_id,
+    member,
+    sheet,
+    row_no
 from single_posts
 union all
 select
@@ -91,5 +97,9 @@ select
     certificate_stage,
     backbone_level,
     dual_qualified,
-    professional_course
+    professional_course,
+    delivery_id,
+    member,
+    sheet,
+    row_no
 from main_posts

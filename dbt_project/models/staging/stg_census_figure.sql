@@ -4,7 +4,11 @@ select
     {{ form_stage('form') }} as stage,
     measure,
     value,
-    delivery_id
+    delivery_id,
+    member,
+    sheet,
+    row_no,
+    source_cell
 from {{ source('records', 'school_census__figure') }}
 where
     form in ('2105', '2106', '2107', '2108', '3111', '3112', '3115', '3118', '3120', '3221')

@@ -10,7 +10,10 @@ select
     amount_4,
     amount_5,
     amount_6,
-    delivery_id
+    delivery_id,
+    member,
+    sheet,
+    row_no
 from {{ source('records', 'education_finance__line') }}
 where
     line_no = 1

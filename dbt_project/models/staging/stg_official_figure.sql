@@ -8,6 +8,8 @@ select
     confidence,
     note,
     delivery_id,
+    member,
+    sheet,
     row_no,
     case
         when confidence like 'official%' then 1

@@ -14,5 +14,7 @@ select
     professional_course,
     {{ register_stage('teaching_stage') }} as stage,
     delivery_id,
+    member,
+    sheet,
     row_no
 from {{ source('records', 'teacher_register__teacher') }}
