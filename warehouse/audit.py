@@ -18,6 +18,7 @@ import pyarrow as pa
 from warehouse.candidate import DBT_MANIFEST, Candidate
 from warehouse.duck import ident, literal, path_list, tables
 from warehouse.errors import Fault
+from warehouse.evidence import VALUE_LINEAGE, value_lineage
 from warehouse.fingerprint import MARTS_SCHEMA
 from warehouse.ledger import ReleaseRow
 from warehouse.masking import MASK, PERSONAL_PATTERN, mask_personal
@@ -69,6 +70,10 @@ _RELEASES: Final = _schema(
 )
 _LINEAGE: Final = _schema(dict.fromkeys(("mart", "record_table", "feed", "delivery_id", "sha256"), _T))
 
+_VALUE_LINEAGE: Final = _schema(
+    {**dict.fromkeys(("indicator_id", "area_code"), _T), "period": pa.int32(), "feed": _T, "delivery_id": _T}
+)
+
 _COMMENTS: Final = {
     "deliveries": "全部报送件；active 表示本次发布采用",
     "check_results": "本次发布所依据的质量规则结果；failing_keys 为 JSON 数组",
@@ -76,6 +81,7 @@ _COMMENTS: Final = {
     "waivers": "本次发布使用的豁免",
     "releases": "历次发布，含本次",
     "lineage": "数据表—记录表—报送件的来源关系",
+    "value_lineage": "指标数值—报送件的来源关系：每个指标、区域、年度所依据的报送件",
 }
 
 
@@ -98,6 +104,7 @@ def write_audit(
         "waivers": _waivers(verdict),
         "releases": _releases(releases),
         "lineage": _lineage(candidate, deliveries, set(tables(connection, MARTS_SCHEMA, database))),
+        VALUE_LINEAGE: _value_lineage(candidate),
     }
     schema = f"{ident(database)}.{AUDIT_SCHEMA}"
     connection.execute(f"CREATE SCHEMA {schema}")
@@ -225,6 +232,11 @@ def _lineage(candidate: Candidate, deliveries: Iterable[DeliveryRow], marts: set
         for row in sorted(by_table.get(table, []), key=lambda item: item.delivery_id)
     ]
     return pa.Table.from_pylist(rows, schema=_LINEAGE)
+
+
+def _value_lineage(candidate: Candidate) -> pa.Table:
+    found = value_lineage(candidate.database)
+    return _VALUE_LINEAGE.empty_table() if found is None else found
 
 
 def upstream_records(manifest: Path) -> dict[str, set[str]]:

@@ -76,7 +76,7 @@ class Waiver(BaseModel):
 
     def covers(self, failing_key: str) -> bool:
         """Whether a failing row, as the gate names it (`key=value key=value（实际：…）`), is in scope."""
-        named = _read_key(failing_key)
+        named = read_key(failing_key)
         return named is not None and any(entry.items() <= named.items() for entry in self.scope)
 
 
@@ -85,7 +85,7 @@ def _person(name: str) -> str:
     return "".join(unicodedata.normalize("NFKC", name).casefold().split())
 
 
-def _read_key(text: str) -> dict[str, str] | None:
+def read_key(text: str) -> dict[str, str] | None:
     """Key columns and values of a failing row; None when the text can be read in more than one way."""
     head, *rest = text.split(OBSERVED_MARK)
     parts = [part.partition("=") for part in head.split(" ")]

@@ -126,16 +126,34 @@ def verify(
 
 
 @app.command()
-def explain(
+def explain(  # noqa: PLR0917 - typer passes options by name
     indicator: Annotated[str, typer.Argument(help="指标编号，如 pre_enrolment。The indicator's id.")],
     area: Annotated[str, typer.Option(help="区域代码或名称，默认全市。Area code or name.")] = "500000",
     year: Annotated[int | None, typer.Option(help="年度；不填取最新。The newest when left out.")] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="当时怎么说：日期或时点，如 2023-12-31。What was said then.")
+    ] = None,
+    release: Annotated[str | None, typer.Option(help="发布编号；不填用当前发布。A release.")] = None,
     json: Json = False,
 ) -> int:
-    """说明一个数从哪里来：公式、分子、分母、报送件。Where a figure comes from."""
+    """说明一个数从哪里来：公式、报送件、文件、行、检查、豁免。Where a figure comes from."""
+    from orchestration.cli import explain as command
+    from warehouse.explain import Question
+
+    question = Question(indicator, area, year)
+    return command.explain(question, as_of=as_of, release_id=release, as_json=json)
+
+
+@app.command()
+def trace(
+    delivery: Annotated[str, typer.Argument(help="报送件编号，如回执所示。The delivery's id.")],
+    release: Annotated[str | None, typer.Option(help="只看某一发布。One release only.")] = None,
+    json: Json = False,
+) -> int:
+    """列出依据某一报送件的全部发布数。Every published figure that rests on a delivery."""
     from orchestration.cli import explain as command
 
-    return command.explain(indicator, area, year, as_json=json)
+    return command.trace(delivery, release_id=release, as_json=json)
 
 
 @app.command()
