@@ -17,6 +17,7 @@ from warehouse.ledger import ReleaseRow
 from warehouse.paths import Home
 
 MANIFEST_NAME: Final = "manifest.json"
+SIGNATURE_NAME: Final = "manifest.dsse.json"
 BUILDING: Final = ".building-"
 _REQUIRED: Final = {
     "release_id",
@@ -102,11 +103,11 @@ def release_folders(home: Home) -> list[Path]:
 
 
 def list_files(folder: Path) -> dict[str, dict[str, Any]]:
-    """path below the folder -> sha256 and size, for every file except the manifest itself, sorted."""
+    """path below the folder -> sha256 and size, for every file except the manifest and its signature, sorted."""
     found = {}
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()
-        if path.is_file() and name != MANIFEST_NAME:
+        if path.is_file() and name not in (MANIFEST_NAME, SIGNATURE_NAME):
             found[name] = {"sha256": sha256_file(path), "size": path.stat().st_size}
     return found
 

@@ -10,12 +10,14 @@ import shutil
 from typing import Final
 
 from warehouse import candidate as candidates
+from warehouse.attestation import sign_head
 from warehouse.errors import Fault
 from warehouse.files import TEMP_PREFIX
 from warehouse.ledger import Ledger
 from warehouse.lock import exclusive
 from warehouse.manifest import BUILDING, Release, current, file_findings, read_release, release_folders
 from warehouse.paths import Home
+from warehouse.signing import load_or_create
 
 _LOCK_WAIT: Final = 60.0
 
@@ -37,7 +39,7 @@ def settle_releases(home: Home, ledger: Ledger) -> list[str]:
     known = {row.release_id for row in ledger.releases()}
     for path in release_folders(home):
         if path.name not in known:
-            done.append(_settle(ledger, read_release(path), standing))
+            done.append(_settle(home, ledger, read_release(path), standing))
     return done
 
 
@@ -54,7 +56,7 @@ def _remove_half_built(home: Home) -> list[str]:
     return removed
 
 
-def _settle(ledger: Ledger, release: Release, standing: Release | None) -> str:
+def _settle(home: Home, ledger: Ledger, release: Release, standing: Release | None) -> str:
     """A whole folder the ledger does not know: killed between flip and ledger, or between rename and flip."""
     if standing is not None and standing.release_id == release.release_id:
         if problems := file_findings(release):
@@ -62,6 +64,7 @@ def _settle(ledger: Ledger, release: Release, standing: Release | None) -> str:
                 f"当前发布 {release.release_id} 未登记且不完整：{problems[0]}", "请执行 eduplan verify，并从备份恢复。"
             )
         ledger.record_release(release.row())
+        sign_head(home, ledger, load_or_create(home))
         return f"发布 {release.release_id} 已切换但未登记，现已补登。"
     if release.previous_id == (standing.release_id if standing else ""):
         # It was to follow the standing release and never became visible; the rerun builds it again.

@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
 
 from warehouse import candidate as candidates
+from warehouse.attestation import sign_head, sign_release
 from warehouse.audit import waiver_uses, write_audit
 from warehouse.candidate import Candidate
 from warehouse.changes import compare, next_version
@@ -27,11 +28,24 @@ from warehouse.files import fsync_dir, fsync_tree, pretty_json, replace_symlink,
 from warehouse.fingerprint import fingerprint
 from warehouse.ledger import Ledger, ReleaseRow
 from warehouse.lock import exclusive
-from warehouse.manifest import BUILDING, MANIFEST_NAME, Release, current, list_files, read_release, releases
+from warehouse.manifest import (
+    BUILDING,
+    MANIFEST_NAME,
+    SIGNATURE_NAME,
+    Release,
+    current,
+    list_files,
+    read_release,
+    releases,
+)
 from warehouse.marts_file import MARTS_FILE, MartColumns, copy_marts
 from warehouse.paths import Home
 from warehouse.reconcile import settle_releases
+from warehouse.signing import PUBLIC_KEY, load_or_create, public_pem
 from warehouse.verdict import Verdict
+
+if TYPE_CHECKING:
+    from securesystemslib.signer import CryptoSigner
 
 __all__ = ["REPORT", "Release", "current", "publish", "releases"]
 
@@ -52,6 +66,7 @@ class _Plan:
     verdict: Verdict
     previous: Release | None
     artefacts: dict[str, bytes]
+    signer: CryptoSigner
 
 
 def publish(
@@ -72,10 +87,12 @@ def publish(
             return standing
         ledger.record_candidate(candidate.candidate_id, candidate.fingerprint)
         release_id, instant = _next_id(standing, candidate.fingerprint)
-        plan = _Plan(release_id, instant.isoformat(), candidate, verdict, standing, files)
+        signer = load_or_create(home)
+        plan = _Plan(release_id, instant.isoformat(), candidate, verdict, standing, files, signer)
         release = _build(home, ledger, plan)
         _flip(home, release)
         ledger.record_release(release.row())
+        sign_head(home, ledger, plan.signer)
         return release
 
 
@@ -149,7 +166,7 @@ def _check_verdict_file(path: Path, verdict: Verdict) -> None:
 def _check_artefacts(artefacts: Mapping[str, bytes], verdict: Verdict) -> dict[str, bytes]:
     if REPORT not in artefacts:
         raise UsageError(f"发布缺少质量报告 {REPORT}。", "请先由检查结果生成报告。")
-    reserved = (MANIFEST_NAME, MARTS_FILE, "data_dictionary.json", "changes.json")
+    reserved = (MANIFEST_NAME, SIGNATURE_NAME, PUBLIC_KEY, MARTS_FILE, "data_dictionary.json", "changes.json")
     for name in artefacts:
         parts = PurePosixPath(name)
         outside = parts.is_absolute() or ".." in parts.parts or parts.as_posix() != name
@@ -200,12 +217,14 @@ def _fill(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path) -> None:
         path = work_dir / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
+    (work_dir / PUBLIC_KEY).write_bytes(public_pem(plan.signer))
+    manifest = _manifest(ledger, plan, list_files(work_dir), version)
+    content = pretty_json(manifest)
+    (work_dir / MANIFEST_NAME).write_bytes(content)
+    (work_dir / SIGNATURE_NAME).write_bytes(sign_release(plan.signer, manifest, content))
     for path in work_dir.rglob("*"):
         if path.is_file():
             path.chmod(0o444)
-    manifest = work_dir / MANIFEST_NAME
-    manifest.write_bytes(pretty_json(_manifest(ledger, plan, list_files(work_dir), version)))
-    manifest.chmod(0o444)
 
 
 def _write_marts(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path, version: str) -> MartColumns:
@@ -263,6 +282,7 @@ def _manifest(ledger: Ledger, plan: _Plan, files: Mapping[str, Any], version: st
         if previous
         else None,
         "journal": {"seq": seq, "hash": head},
+        "signing": {"keyid": plan.signer.public_key.keyid, "public_key": PUBLIC_KEY, "envelope": SIGNATURE_NAME},
         "versions": {
             "code_digest": plan.candidate.inputs["code_digest"],
             "dbt": dbt.get("dbt_version"),

@@ -6,13 +6,17 @@ not: repairing anything.
 
 from __future__ import annotations
 
+import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
 from warehouse.archive import is_intact
-from warehouse.errors import EduplanError, Refused
+from warehouse.attestation import HEAD_FILE, head_findings, is_signed, signature_findings
+from warehouse.errors import EduplanError, Fault, Refused
 from warehouse.files import sha256_file
 from warehouse.fingerprint import fingerprint
 from warehouse.ledger import Ledger
@@ -20,16 +24,28 @@ from warehouse.manifest import Release, current, file_findings, read_release, re
 from warehouse.marts_file import MARTS_FILE
 from warehouse.paths import Home
 from warehouse.records import DeliveryRow
+from warehouse.signing import PUBLIC_KEY
 from warehouse.verdict import Verdict
 
+LEDGER_FILE: Final = "ledger.db"
 VERDICT_FILE: Final = "quality/verdict.json"
 
 
-def verify(home: Home, release_id: str | None = None) -> list[str]:
+@dataclass(frozen=True)
+class Trust:
+    """What an auditor brought along: a public key (PEM) of their own, a signed head of the chain kept elsewhere."""
+
+    public_key: bytes | None = None
+    head: Path | None = None
+
+
+def verify(home: Home, release_id: str | None = None, trust: Trust | None = None) -> list[str]:
     """What is wrong, in Chinese, worst first; empty when all is whole.
 
-    With a release id only that release, its inputs and the chains are checked. Raises Refused when it does not exist.
+    With a release id only that release, its inputs and the chains are checked; without a key in `trust` the home's own
+    is taken, which proves nothing against whoever could replace it. Raises Refused when the release does not exist.
     """
+    held = trust or Trust()
     ledger = Ledger(home.ledger_url)
     try:
         if release_id is not None and not (home.releases / release_id).is_dir():
@@ -37,12 +53,83 @@ def verify(home: Home, release_id: str | None = None) -> list[str]:
         found = _read_or_told("台账日志", ledger.findings)
         found += _read_or_told("发布链", lambda: _chain_findings(home, ledger))
         found += _read_or_told("current", lambda: _current_findings(home, ledger))
+        found += _read_or_told("签名", lambda: _signing_findings(home, ledger, release_id, held))
         for path in release_folders(home):
             if release_id in (None, path.name):
                 found += _read_or_told(f"发布 {path.name}", partial(_folder_findings, ledger, path))
         return found + _read_or_told("存档与记录", lambda: _archive_findings(home, ledger, release_id))
     finally:
         ledger.close()
+
+
+def verify_copy(root: Path, trust: Trust | None = None) -> list[str]:
+    """The same for a home copied to `root`; nothing there is written, the ledger is read from a copy of its own.
+
+    Raises Fault when the copy holds no ledger file.
+    """
+    if not (root / LEDGER_FILE).is_file():
+        raise Fault(f"{root} 中没有台账 {LEDGER_FILE}，无法核对发布链。", "请连同台账一起复制，或只核对单个发布目录。")
+    with tempfile.TemporaryDirectory(prefix="eduplan-verify-") as scratch:
+        for name in (LEDGER_FILE, f"{LEDGER_FILE}-wal"):
+            if (root / name).is_file():
+                shutil.copyfile(root / name, Path(scratch) / name)
+        return verify(Home(root, ledger_setting=f"sqlite:///{Path(scratch) / LEDGER_FILE}"), trust=trust)
+
+
+def verify_folder(path: Path, public_key: bytes | None = None) -> list[str]:
+    """What is wrong with one release folder, wherever it lies, by itself alone: files, content, verdict, signature.
+
+    Without a key the folder's own is taken: that shows damage, not who signed.
+    """
+    return _read_or_told(f"发布 {path.name}", lambda: _alone_findings(path, public_key))
+
+
+def _alone_findings(path: Path, public_key: bytes | None) -> list[str]:
+    release = read_release(path)
+    found = _key_findings(release, public_key) if is_signed(release) else [f"发布 {path.name} 没有签名。"]
+    found += file_findings(release)
+    if not any(MARTS_FILE in finding for finding in found):
+        found += _content_findings(release)
+    return found
+
+
+def _key_findings(release: Release, public_key: bytes | None) -> list[str]:
+    enclosed = release.path / PUBLIC_KEY
+    if public_key is None and not enclosed.is_file():
+        return [f"发布 {release.release_id} 缺少公钥 {PUBLIC_KEY}，无法核对签名。"]
+    return signature_findings(release, public_key or enclosed.read_bytes())
+
+
+def _signing_findings(home: Home, ledger: Ledger, release_id: str | None, trust: Trust) -> list[str]:
+    """Signatures of the releases and of the chain's head; unsigned ones are left only from before the first signed."""
+    recorded = ledger.releases()
+    found: list[str] = []
+    public = home.root / PUBLIC_KEY
+    signed = False
+    for row in recorded:
+        release = _recorded(home.releases / row.release_id, row.manifest_sha256)
+        if release is None:
+            # Reported with the release itself.
+            continue
+        if not is_signed(release):
+            found += [f"发布 {row.release_id} 没有签名，而更早的发布有签名。"] if signed else []
+            continue
+        signed = True
+        if release_id in (None, row.release_id):
+            found += _home_signature(release, public, trust)
+    if not signed:
+        return found
+    key = trust.public_key or (public.read_bytes() if public.is_file() else b"")
+    entries = ledger.journal_entries()
+    for head in filter(None, (home.root / HEAD_FILE, trust.head)):
+        found += head_findings(head, key, entries, recorded)
+    return found
+
+
+def _home_signature(release: Release, public: Path, trust: Trust) -> list[str]:
+    if trust.public_key is None and not public.is_file():
+        return [f"缺少公钥 {PUBLIC_KEY}，无法核对发布 {release.release_id} 的签名。"]
+    return signature_findings(release, trust.public_key or public.read_bytes())
 
 
 def _read_or_told(what: str, look: Callable[[], list[str]]) -> list[str]:

@@ -116,13 +116,22 @@ def releases(json: Json = False) -> int:
 
 @app.command()
 def verify(
-    release: Annotated[str | None, typer.Argument(help="发布编号；不填则核对全部。All when left out.")] = None,
+    release: Annotated[
+        str | None,
+        typer.Argument(help="发布编号，或复制出来的发布目录、状态目录；不填则核对全部。All when left out."),
+    ] = None,
+    public_key: Annotated[
+        Path | None, typer.Option("--public-key", help="自己保存的公钥（PEM）。A public key you kept.")
+    ] = None,
+    head: Annotated[
+        Path | None, typer.Option("--head", help="另行保存的链首 chain-head.dsse.json。A chain head you kept.")
+    ] = None,
     json: Json = False,
 ) -> int:
-    """核对发布、原件、台账是否完整未被改动。Is everything still what it was?"""
-    from orchestration.cli import look as command
+    """离线核对发布、签名、原件、台账是否完整未被改动。Is everything still what it was?"""
+    from orchestration.cli import verify as command
 
-    return command.verify(release, as_json=json)
+    return command.verify(release, public_key=public_key, head=head, as_json=json)
 
 
 @app.command()

@@ -1,4 +1,4 @@
-"""`eduplan status`, `releases`, `verify` and `diff`: looking, never changing.
+"""`eduplan status`, `releases` and `diff`: looking, never changing.
 
 What belongs here: reading ledger and releases for people. What does not: repairing what is found.
 """
@@ -10,15 +10,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from orchestration.cli.console import out, print_error, print_json, table
-from orchestration.cli.main import OK, REFUSED
+from orchestration.cli.console import out, print_json, table
+from orchestration.cli.main import OK
 from warehouse.changes import compare
 from warehouse.errors import Refused
 from warehouse.ledger import Ledger
-from warehouse.manifest import Release, current, read_release, release_folders, releases
+from warehouse.manifest import Release, current, read_release, releases
 from warehouse.marts_file import MARTS_FILE
 from warehouse.paths import Home
-from warehouse.verify import verify as findings_of
 
 _SHOWN: Final = 30
 
@@ -103,24 +102,6 @@ def _release_line(release: Release) -> dict[str, Any]:
         "rules_failed": len(verdict["failed"]),
         "deliveries": len(release.manifest["inputs"]["deliveries"]),
     }
-
-
-def verify(release_id: str | None, *, as_json: bool) -> int:
-    """Exit code 1 when anything is not what it was."""
-    home = Home.from_env()
-    if not home.root.is_dir():
-        raise Refused(f"状态目录 {home.root} 不存在，无可核对。", "请检查环境变量 EDUPLAN_HOME。")
-    found = findings_of(home, release_id)
-    if as_json:
-        print_json({"release_id": release_id, "whole": not found, "findings": found})
-    elif found:
-        for line in found:
-            print_error(line)
-    else:
-        count = len(release_folders(home))
-        what = f"发布 {release_id}、" if release_id else f"{count} 次发布、" if count else "尚无发布；"
-        out.print(f"[green]✓[/] 核对完毕：{what}原件与台账完整。")
-    return REFUSED if found else OK
 
 
 def diff(old: str, new: str, *, as_json: bool) -> int:

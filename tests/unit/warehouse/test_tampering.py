@@ -12,10 +12,12 @@ import pytest
 
 from tests.support.candidate_kit import REPORT, delivery, judged, make_candidate
 from warehouse import ledger_tables as t
+from warehouse.attestation import HEAD_FILE
 from warehouse.ledger import ArrivalEvent, Ledger
 from warehouse.manifest import MANIFEST_NAME
 from warehouse.paths import Home
 from warehouse.release import publish
+from warehouse.signing import PUBLIC_KEY
 from warehouse.verify import verify
 
 TABLES = sorted(t.metadata.tables)
@@ -40,9 +42,10 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 def kinds(home: Home) -> list[Path]:
-    """Every file that a release, the archive, the records and the quarantine consist of."""
+    """Every file that a release, the archive, the records and the quarantine consist of, and their signatures."""
     roots = (home.releases, home.archive, home.records, home.quarantine)
-    return sorted(path for root in roots for path in root.rglob("*") if path.is_file())
+    signed = [home.root / PUBLIC_KEY, home.root / HEAD_FILE]
+    return sorted(path for root in roots for path in root.rglob("*") if path.is_file()) + signed
 
 
 @contextmanager
@@ -60,6 +63,8 @@ def flipped(path: Path, place: int) -> Iterator[None]:
 def named(home: Home, path: Path) -> str:
     """What a finding about this file must mention."""
     below = path.relative_to(home.root)
+    if path.name == PUBLIC_KEY and len(below.parts) == 1:
+        return "公钥"
     if below.parts[0] == "releases":
         return "清单" if path.name == MANIFEST_NAME else "/".join(below.parts[2:])
     return "原件" if below.parts[0] == "archive" else below.as_posix()
@@ -108,7 +113,7 @@ def copy(whole: Home, tmp_path: Path) -> Home:
     home = Home(tmp_path / "home")
     home.root.mkdir()
     for path in whole.root.iterdir():
-        if path.name == "ledger.db":
+        if path.is_file() and not path.is_symlink():
             shutil.copyfile(path, home.root / path.name)
         elif path.is_symlink():
             (home.root / path.name).symlink_to(path.readlink())
