@@ -235,6 +235,22 @@ def seal(home: Home, build: Build) -> Candidate:
     return existing
 
 
+def adopt(home: Home, candidate: Candidate, active: Sequence[DeliveryRow]) -> None:
+    """Move a candidate sealed in a scratch home into `home`, its record views over the home's own record files.
+
+    The caller has shown that its content is what it should be. Raises Fault when a record file is missing, OSError.
+    """
+    with duck.connect(candidate.database) as connection:
+        for table in RECORD_SCHEMAS:
+            connection.execute(f"DROP VIEW records.{duck.ident(table)}")
+            _create_record_view(connection, home, table, active)
+        connection.execute("CHECKPOINT")
+    fsync_tree(candidate.path)
+    with exclusive(home, "candidates", wait=_LOCK_WAIT):
+        candidate.path.rename(home.candidates / candidate.candidate_id)
+        fsync_dir(home.candidates)
+
+
 def abandon(build: Build) -> None:
     """Remove a build that will not be sealed."""
     drop_lease(build.work_dir)

@@ -29,6 +29,18 @@ def fingerprint(database: Path, schema: str = MARTS_SCHEMA) -> str:
         return sha256_bytes(canonical_json([_table_digest(connection, schema, name) for name in names]))
 
 
+def table_fingerprints(database: Path, schema: str = MARTS_SCHEMA) -> dict[str, str]:
+    """Table -> SHA-256 over its columns and rows: which tables two databases of different fingerprint differ in.
+
+    Raises Fault when the file cannot be opened.
+    """
+    with open_database(database) as connection:
+        return {
+            name: sha256_bytes(canonical_json(_table_digest(connection, schema, name)))
+            for name in tables(connection, schema)
+        }
+
+
 def _table_digest(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> dict[str, object]:
     columns = rows(
         connection,

@@ -166,6 +166,17 @@ def trace(
 
 
 @app.command()
+def rebuild(
+    release: Annotated[str, typer.Argument(help="发布编号。The release.")],
+    json: Json = False,
+) -> int:
+    """从存档的原件重建一次发布并比较内容指纹。Build a release again from the archive and compare."""
+    from orchestration.cli import rebuild as command
+
+    return command.rebuild(release, as_json=json)
+
+
+@app.command()
 def diff(
     old: Annotated[str, typer.Argument(help="较早的发布编号。The earlier release.")],
     new: Annotated[str, typer.Argument(help="较晚的发布编号。The later release.")],
