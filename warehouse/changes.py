@@ -13,6 +13,7 @@ from typing import Any, Final
 import duckdb
 
 from warehouse.duck import ident, open_database, rows, tables
+from warehouse.evidence import Lineage, lineage_of, responsible
 from warehouse.fingerprint import MARTS_SCHEMA
 
 # The marts a reader quotes from, with the columns that identify a value in them.
@@ -33,8 +34,9 @@ class _Side:
 
 def compare(old: Path | None, new: Path) -> dict[str, Any]:
     """The content of changes.json without the release ids: tables and columns added or removed, and for each compared
-    mart the rows added and removed and every changed value (key, column, old, new). `old` None: everything is new and
-    only counted. Raises Fault when a file cannot be opened."""
+    mart the rows added and removed and every changed value (key, column, old, new), changed and removed ones with the
+    `deliveries` responsible (empty: none changed; None: not known). `old` None: everything is new and only counted.
+    Raises Fault when a file cannot be opened."""
     after = _read(new)
     if old is None:
         counts = {
@@ -44,6 +46,7 @@ def compare(old: Path | None, new: Path) -> dict[str, Any]:
     before = _read(old)
     names = sorted(set(before.content) | set(after.content))
     found = {name: _table_changes(name, before.content.get(name, {}), after.content.get(name, {})) for name in names}
+    _name_deliveries(found, before, lineage_of(old), lineage_of(new))
     counts = {name: {kind: len(items) for kind, items in change.items()} for name, change in found.items()}
     return {"schema": _schema_changes(before.columns, after.columns), "counts": counts, "tables": found}
 
@@ -124,6 +127,26 @@ def _table_changes(
         "removed": [before[key] for key in _ordered(set(before) - set(after))],
         "changed": changed,
     }
+
+
+def _name_deliveries(
+    found: Mapping[str, dict[str, list[Row]]], before: _Side, old: Lineage | None, new: Lineage | None
+) -> None:
+    """Put the deliveries responsible beside every changed and removed row."""
+    for table, change in found.items():
+        content = before.content.get(table, {})
+        for item in change["changed"]:
+            row = content[tuple(item["key"].values())]
+            item["deliveries"] = _responsible(row, old, new)
+        for row in change["removed"]:
+            row["deliveries"] = _responsible(row, old, new)
+
+
+def _responsible(row: Row, old: Lineage | None, new: Lineage | None) -> list[str] | None:
+    if old is None or new is None:
+        return None
+    key = (str(row.get("indicator_id")), str(row["area_code"]), int(row["period"] if "period" in row else row["year"]))
+    return responsible(old, new, key)
 
 
 def _ordered(keys: set[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

@@ -171,3 +171,44 @@ def value_lineage(database: Path) -> pa.Table | None:
             "SELECT DISTINCT indicator_id, area_code, period, feed, delivery_id FROM evidence.evi_lineage"
             " ORDER BY indicator_id, area_code, period, feed, delivery_id"
         ).to_arrow_table()
+
+
+@dataclass(frozen=True)
+class Lineage:
+    """(indicator, area, period) -> deliveries, and delivery -> (feed, period) of those that are in it."""
+
+    deliveries: dict[tuple[str, str, int], frozenset[str]]
+    kinds: dict[str, tuple[str, int]]
+
+
+def lineage_of(database: Path) -> Lineage | None:
+    """The value lineage of a release's marts file or of a candidate; None when it names none. Raises Fault."""
+    with duck.open_database(database) as connection:
+        published = VALUE_LINEAGE in duck.tables(connection, "audit")
+        found = connection.execute(_LINEAGE).to_arrow_table() if published else None
+    table = value_lineage(database) if found is None else found
+    if table is None or table.num_rows == 0:
+        return None
+    sets: dict[tuple[str, str, int], set[str]] = {}
+    kinds: dict[str, tuple[str, int]] = {}
+    for indicator, area, period, feed, delivery in zip(*(column.to_pylist() for column in table.columns), strict=True):
+        sets.setdefault((indicator, area, period), set()).add(delivery)
+        kinds[delivery] = (feed, period)
+    return Lineage({key: frozenset(names) for key, names in sets.items()}, kinds)
+
+
+_LINEAGE: Final = "SELECT indicator_id, area_code, period, feed, delivery_id FROM audit.value_lineage"
+
+
+def responsible(old: Lineage, new: Lineage, key: tuple[str, str, int]) -> list[str]:
+    """The deliveries that came or went behind a value between two releases, sorted; empty when none did.
+
+    Where none of its own did, those of its feeds and its year elsewhere: a person counts in one district only, so a
+    correction by one may change another.
+    """
+    before, after = old.deliveries.get(key, frozenset()), new.deliveries.get(key, frozenset())
+    if before != after:
+        return sorted(before ^ after)
+    mine = {old.kinds[name] for name in before}
+    moved = set(old.kinds) ^ set(new.kinds)
+    return sorted(name for name in moved if (old.kinds.get(name) or new.kinds[name]) in mine)

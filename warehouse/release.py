@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import duckdb
 
 from warehouse import candidate as candidates
+from warehouse import materiality
 from warehouse.attestation import sign_head, sign_release
 from warehouse.audit import waiver_uses, write_audit
 from warehouse.candidate import Candidate
@@ -39,6 +40,7 @@ from warehouse.manifest import (
     releases,
 )
 from warehouse.marts_file import MARTS_FILE, MartColumns, copy_marts
+from warehouse.materiality import Acknowledgement
 from warehouse.paths import Home
 from warehouse.reconcile import settle_releases
 from warehouse.signing import PUBLIC_KEY, load_or_create, public_pem
@@ -67,6 +69,8 @@ class _Plan:
     previous: Release | None
     artefacts: dict[str, bytes]
     signer: CryptoSigner
+    changes: dict[str, Any]
+    acknowledgement: Acknowledgement | None
 
 
 def publish(
@@ -86,9 +90,11 @@ def publish(
         if standing is not None and _is_same(standing, candidate, verdict):
             return standing
         ledger.record_candidate(candidate.candidate_id, candidate.fingerprint)
+        changes = compare(standing.path / MARTS_FILE if standing else None, candidate.database)
+        told = _acknowledged(home, standing, candidate, changes)
         release_id, instant = _next_id(standing, candidate.fingerprint)
         signer = load_or_create(home)
-        plan = _Plan(release_id, instant.isoformat(), candidate, verdict, standing, files, signer)
+        plan = _Plan(release_id, instant.isoformat(), candidate, verdict, standing, files, signer, changes, told)
         release = _build(home, ledger, plan)
         _flip(home, release)
         ledger.record_release(release.row())
@@ -102,6 +108,22 @@ def _is_same(standing: Release, candidate: Candidate, verdict: Verdict) -> bool:
         and standing.fingerprint == candidate.fingerprint
         and standing.rules_version == verdict.rules_version
     )
+
+
+def _acknowledged(
+    home: Home, standing: Release | None, candidate: Candidate, changes: Mapping[str, Any]
+) -> Acknowledgement | None:
+    """Who answers for changes that no delivery explains. Raises Refused when somebody must and nobody does."""
+    if standing is None or _deliveries_differ(standing, candidate, changes):
+        return None
+    return materiality.check(home, candidate.candidate_id, candidate.fingerprint, standing.release_id, changes)
+
+
+def _deliveries_differ(standing: Release, candidate: Candidate, changes: Mapping[str, Any]) -> bool:
+    """True where nothing finer is known than that the two were made from different deliveries."""
+    facts = changes["tables"].get(materiality.FACTS, {"changed": (), "removed": ()})
+    unknown = any(item["deliveries"] is None for kind in ("changed", "removed") for item in facts[kind])
+    return unknown and standing.manifest["inputs"]["deliveries"] != candidate.inputs["deliveries"]
 
 
 # -- proof ------------------------------------------------------------------------------------------------------------
@@ -206,13 +228,11 @@ def _build(home: Home, ledger: Ledger, plan: _Plan) -> Release:
 
 
 def _fill(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path) -> None:
-    old = plan.previous.path / MARTS_FILE if plan.previous else None
-    changes = compare(old, plan.candidate.database)
-    version = next_version(plan.previous.manifest["data_version"] if plan.previous else None, changes)
+    version = next_version(plan.previous.manifest["data_version"] if plan.previous else None, plan.changes)
     columns = _write_marts(home, ledger, plan, work_dir, version)
     _write_documents(plan, work_dir, columns, version)
     ends = {"from": plan.previous.release_id if plan.previous else None, "to": plan.release_id}
-    (work_dir / "changes.json").write_bytes(pretty_json({**ends, **changes}))
+    (work_dir / "changes.json").write_bytes(pretty_json({**ends, **plan.changes}))
     for name, data in sorted(plan.artefacts.items()):
         path = work_dir / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -297,6 +317,7 @@ def _manifest(ledger: Ledger, plan: _Plan, files: Mapping[str, Any], version: st
             "judged_at": plan.verdict.judged_at,
         },
         "waivers": waiver_uses(plan.verdict),
+        "acknowledgement": asdict(plan.acknowledgement) if plan.acknowledgement else None,
         "inputs": plan.candidate.inputs,
         "files": dict(files),
     }

@@ -210,6 +210,19 @@ def waive(  # noqa: PLR0917 - typer passes options by name
 
 
 @app.command()
+def acknowledge(
+    candidate: Annotated[str, typer.Argument(help="候选编号，如拒绝发布的提示所示。The candidate.")],
+    by: Annotated[str, typer.Option("--by", help="由谁确认。Who answers for it.")],
+    reason: Annotated[str, typer.Option(help="理由，如口径调整的文号。The reason.")],
+    json: Json = False,
+) -> int:
+    """确认一个候选中没有报送件可以解释的重大变化。Answer for material changes that no delivery explains."""
+    from orchestration.cli import acknowledge as command
+
+    return command.acknowledge(candidate, by=by, reason=reason, as_json=json)
+
+
+@app.command()
 def dev(port: Annotated[int, typer.Option(help="网页端口。Port of the web page.")] = 3000) -> int:
     """启动 Dagster 网页与守护进程（仅本机 127.0.0.1）。The Dagster UI and daemon."""
     from orchestration.cli import dev as command

@@ -20,6 +20,7 @@ from warehouse.marts_file import MARTS_FILE
 from warehouse.paths import Home
 
 _SHOWN: Final = 30
+_CAUSES: Final = 3
 
 
 def status(*, as_json: bool) -> int:
@@ -122,11 +123,21 @@ def diff(old: str, new: str, *, as_json: bool) -> int:
 def _print_changed(name: str, changed: list[dict[str, Any]]) -> None:
     if not changed:
         return
-    columns = [("键", "left"), ("列", "left"), ("原值", "right"), ("新值", "right")]
-    rows = [(" ".join(map(str, c["key"].values())), c["column"], c["old"], c["new"]) for c in changed[:_SHOWN]]
+    columns = [("键", "left"), ("列", "left"), ("原值", "right"), ("新值", "right"), ("由哪些报送件引起", "left")]
+    rows = [
+        (" ".join(map(str, c["key"].values())), c["column"], c["old"], c["new"], _causes(c["deliveries"]))
+        for c in changed[:_SHOWN]
+    ]
     out.print(table(name, columns, rows))
     if len(changed) > _SHOWN:
         out.print(f"其余 {len(changed) - _SHOWN} 处用 --json 查看。")
+
+
+def _causes(deliveries: list[str] | None) -> str:
+    if deliveries is None:
+        return "不详（发布由较早的程序生成）"
+    more = f" 等 {len(deliveries)} 件" if len(deliveries) > _CAUSES else ""
+    return "、".join(deliveries[:_CAUSES]) + more if deliveries else "报送件未变（口径或代码改动）"
 
 
 def _release(home: Home, release_id: str) -> Release:

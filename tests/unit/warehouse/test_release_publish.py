@@ -103,6 +103,7 @@ def test_the_second_release_names_the_first_and_lists_changes(home: Home, ledger
         "column": "value",
         "old": 1.5,
         "new": 1.75,
+        "deliveries": None,
     }
     assert [release.release_id for release in releases(home)] == [first.release_id, second.release_id]
     assert verify(home) == []

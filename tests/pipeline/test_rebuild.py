@@ -1,0 +1,59 @@
+"""A release once more from the archive; and which deliveries a difference between two releases is laid at."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+from tests.pipeline.test_release_thread import CODE, YEAR, changes, hand_in, run
+from tests.support import lists
+from tests.support.command import eduplan
+
+
+def test_a_release_is_rebuilt_from_the_archive_and_its_rows_can_be_named_again(home: Path) -> None:
+    release = (home / "current").resolve().name
+    manifest = json.loads((home / "current" / "manifest.json").read_bytes())
+    shutil.rmtree(home / "candidates" / manifest["candidate_id"])
+    question = ("explain", "primary_enrolment", "--area", CODE, "--year", str(YEAR), "--json")
+    lost = json.loads(eduplan(home, *question).stdout)
+    assert lost["rows"] is None
+    assert f"eduplan rebuild {release}" in lost["rows_note"]
+    told = json.loads(eduplan(home, "rebuild", release, "--json").stdout)
+    assert told["equal"] is True
+    assert told["same_code"] is True
+    assert told["fingerprint"] == manifest["fingerprint"]
+    assert told["differing"] == told["reread"] == []
+    assert told["restored"] is True
+    assert json.loads(eduplan(home, *question).stdout)["recomputed"]["agrees"] is True
+    assert not list(home.glob(".rebuilding-*"))
+    original = manifest["inputs"]["deliveries"][0]["sha256"]
+    (home / "archive" / original[:2] / original).unlink()
+    assert "原件缺失" in eduplan(home, "rebuild", release, expect=1).stderr
+
+
+def test_a_correction_is_laid_at_the_deliveries_that_changed(home: Path) -> None:
+    first = (home / "current").resolve().name
+    hand_in(home, lists.more_pupils(7), "更正.xlsx")
+    run(home)
+    moved = [item for item in changes(home)["tables"]["fct_indicator_value"]["changed"] if item["column"] == "value"]
+    assert moved
+    causes = {tuple(item["deliveries"]) for item in moved}
+    assert len(causes) == 1
+    [(old, new)] = causes
+    known = json.loads(eduplan(home, "trace", new, "--json").stdout)
+    assert (known["area_code"], known["period"]) == (CODE, YEAR)
+    assert [item["used"] for item in known["releases"]] == [False, True] or old == new
+    second = (home / "current").resolve().name
+    told = json.loads(eduplan(home, "diff", first, second, "--json").stdout)
+    assert told["tables"] == changes(home)["tables"]
+    before = json.loads(
+        eduplan(home, "explain", "primary_enrolment", "--area", CODE, "--release", first, "--json").stdout
+    )
+    after = json.loads(eduplan(home, "explain", "primary_enrolment", "--area", CODE, "--json").stdout)
+    published = before["published_at"]
+    then = json.loads(
+        eduplan(home, "explain", "primary_enrolment", "--area", CODE, "--as-of", published, "--json").stdout
+    )
+    assert then["release_id"] == first
+    assert then["value"] == before["value"] != after["value"]
