@@ -51,7 +51,15 @@ STREAM_LIMIT: Final = 10_000
 Progress = Callable[[int, int, str], None]
 
 # Code that decides what a record says; a change of it reads every delivery again under a new version.
-_NOT_READING: Final = {"__init__.py", "claims.py", "intake.py", "receipts.py", "reading_store.py"}
+_NOT_READING: Final = {
+    "__init__.py",
+    "claims.py",
+    "intake.py",
+    "marked.py",
+    "marked_pages.py",
+    "receipts.py",
+    "reading_store.py",
+}
 _CODE_LISTS: Final = ("code_*.csv", "area*.csv", "plan_registry.csv")
 
 
@@ -369,7 +377,7 @@ class _Intake:
         row = self._row(taken, outcome, tables)
         findings: Sequence[Finding] = outcome.findings
         place_quarantine(self._home, taken.delivery_id, findings)
-        write_receipt(self._home, row, findings, feed_title_zh=self._feeds[row.feed].title_zh)
+        write_receipt(self._home, row, findings, feed_title_zh=self._feeds[row.feed].title_zh, marked=outcome.marked)
         files = {path: sha256_file(self._home.root / path) for path in self._files(row)}
         self._ledger.record_delivery(row, size=taken.snapshot.size, event=self._event(taken, row.status), files=files)
         self._claims.add(row)

@@ -13,7 +13,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -26,6 +26,7 @@ from warehouse.errors import Fault
 from warehouse.records import check_schema, feed_tables
 
 if TYPE_CHECKING:
+    from sources.marked import MarkedCopy
     from sources.parsers.result import ParseResult
 
 PARSER_FAULT: Final = "intake.parser_fault"
@@ -63,7 +64,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a delivery amounts to: status {accepted, partly, refused}, its key, row counts, Parquet files, findings."""
+    """What a delivery amounts to: status {accepted, partly, refused}, its key, row counts, Parquet files, findings, and
+    the marked copy (.xlsx) where findings have a place."""
 
     status: str
     area_code: str
@@ -75,6 +77,7 @@ class Outcome:
     rows_quarantined: int
     tables: dict[str, Path]
     findings: tuple[Finding, ...]
+    marked: MarkedCopy | None = None
 
 
 ParseFunction = Callable[..., "ParseResult"]
@@ -166,7 +169,16 @@ def read_delivery(job: Job, parse: ParseFunction | None = None) -> Outcome:
         key=job.key,
         out_dir=job.out_dir,
     )
-    return _outcome(job, result)
+    return _with_marked_copy(job, _outcome(job, result))
+
+
+def _with_marked_copy(job: Job, outcome: Outcome) -> Outcome:
+    if all(found.row_no is None for found in outcome.findings):
+        return outcome
+    # Most deliveries need none: the writer is loaded by those that do.
+    from sources.marked import write_marked
+
+    return replace(outcome, marked=write_marked(job.feed, job.snapshot, outcome.findings, job.out_dir / "marked.xlsx"))
 
 
 def _byte_limit() -> int:

@@ -10,13 +10,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from sources.findings import Finding
-from warehouse.files import pretty_json, write_atomic
+from warehouse.files import fsync_dir, pretty_json, write_atomic
 from warehouse.masking import mask_personal
 from warehouse.paths import Home
 from warehouse.records import DeliveryRow
+
+if TYPE_CHECKING:
+    from sources.marked import MarkedCopy
 
 STATUS_ZH: Final = {"accepted": "接收", "partly": "部分接收", "refused": "退回"}
 SEVERITY_ZH: Final = {"refusal": "退回", "quarantine": "隔离", "notice": "提示"}
@@ -25,6 +28,7 @@ _NEXT_STEP_ZH: Final = {
     "partly": "请按下列问题改正后重新报送整份文件；改正件到达后自动替换本件。未改正前，被隔离的行不计入统计。",
     "refused": "本件未计入统计。请按下列问题改正后重新报送整份文件。",
 }
+MARKED_SUFFIX: Final = ".xlsx"
 # A person reads a page or two; the JSON holds every finding.
 _SHOWN: Final = 200
 
@@ -34,17 +38,37 @@ def receipt_path(home: Home, feed: str, delivery_id: str) -> Path:
     return home.receipts / feed / f"{delivery_id}.json"
 
 
-def write_receipt(home: Home, row: DeliveryRow, findings: Sequence[Finding], *, feed_title_zh: str) -> Path:
-    """Write both forms and return the path of the JSON. Raises OSError."""
-    content = receipt(row, findings, feed_title_zh=feed_title_zh)
+def write_receipt(
+    home: Home,
+    row: DeliveryRow,
+    findings: Sequence[Finding],
+    *,
+    feed_title_zh: str,
+    marked: MarkedCopy | None = None,
+) -> Path:
+    """Write both forms, place the marked copy beside them and return the path of the JSON. Raises OSError."""
+    content = receipt(row, findings, feed_title_zh=feed_title_zh, marked=marked)
     path = receipt_path(home, row.feed, row.delivery_id)
+    _place_copy(marked, path.with_suffix(MARKED_SUFFIX))
     write_atomic(path, pretty_json(content))
     write_atomic(path.with_suffix(".md"), receipt_text(content).encode("utf-8"))
     return path
 
 
-def receipt(row: DeliveryRow, findings: Iterable[Finding], *, feed_title_zh: str) -> dict[str, Any]:
-    """The content of a receipt, masked."""
+def _place_copy(marked: MarkedCopy | None, target: Path) -> None:
+    """Move the marked copy to its place, or remove what an earlier reading left there."""
+    if marked is None:
+        target.unlink(missing_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    marked.path.replace(target)
+    fsync_dir(target.parent)
+
+
+def receipt(
+    row: DeliveryRow, findings: Iterable[Finding], *, feed_title_zh: str, marked: MarkedCopy | None = None
+) -> dict[str, Any]:
+    """The content of a receipt, masked. `marked_copy` is the name of the .xlsx beside it, null where there is none."""
     return {
         "delivery_id": row.delivery_id,
         "feed": row.feed,
@@ -64,6 +88,8 @@ def receipt(row: DeliveryRow, findings: Iterable[Finding], *, feed_title_zh: str
         "rows_accepted": row.rows_accepted,
         "rows_quarantined": row.rows_quarantined,
         "next_step_zh": _NEXT_STEP_ZH[row.status],
+        "marked_copy": None if marked is None else f"{row.delivery_id}{MARKED_SUFFIX}",
+        "marked_copy_whole": None if marked is None else marked.whole,
         "findings": [_finding(finding) for finding in findings],
     }
 
@@ -88,6 +114,7 @@ def receipt_text(content: dict[str, Any]) -> str:
         f"- 回执编号：{content['delivery_id']}",
         "",
         f"**下一步：**{content['next_step_zh']}",
+        *_about_copy(content),
     ]
     findings = content["findings"]
     if findings:
@@ -96,6 +123,13 @@ def receipt_text(content: dict[str, Any]) -> str:
     if len(findings) > _SHOWN:
         lines += ["", f"其余 {len(findings) - _SHOWN} 条见同名 JSON 回执。"]
     return "\n".join(lines) + "\n"
+
+
+def _about_copy(content: dict[str, Any]) -> list[str]:
+    if content["marked_copy"] is None:
+        return []
+    extent = "" if content["marked_copy_whole"] else "报送件较大，副本只列出表头和有问题的行。"
+    return ["", f"标注副本：{content['marked_copy']}（问题单元格已着色并附批注，位置与报送件相同）。{extent}"]
 
 
 def _summary(findings: Iterable[dict[str, Any]]) -> list[str]:

@@ -90,12 +90,15 @@ def intake(json: Json = False) -> int:
 def check(
     file: Annotated[Path, typer.Argument(help="要检查的文件。The file.")],
     feed: Annotated[str, typer.Option(help="报送类别，如 school_census。The feed.")],
+    marked: Annotated[
+        Path | None, typer.Option(help="把问题单元格着色并加批注的副本写到此 .xlsx。Write a marked copy.")
+    ] = None,
     json: Json = False,
 ) -> int:
     """报送前自查一个文件，不留任何痕迹。Rehearse a file before handing it in."""
     from orchestration.cli import check as command
 
-    return command.check(file, feed, as_json=json)
+    return command.check(file, feed, as_json=json, marked=marked)
 
 
 @app.command()

@@ -21,7 +21,7 @@ from sources.intake import delivery_id
 from sources.reading import Job, Outcome, Readers
 from sources.receipts import SEVERITY_ZH, STATUS_ZH
 from warehouse.errors import UsageError
-from warehouse.files import sha256_file
+from warehouse.files import sha256_file, write_atomic
 from warehouse.masking import mask_personal
 
 _SHOWN: Final = 50
@@ -29,22 +29,46 @@ _SHOWN: Final = 50
 _NO_KEY: Final = bytes(32)
 
 
-def check(file: Path, feed: str, *, as_json: bool) -> int:
-    """Exit code 1 when the file would be sent back as a whole or in part. Raises UsageError."""
+def check(file: Path, feed: str, *, as_json: bool, marked: Path | None = None) -> int:
+    """Exit code 1 when the file would be sent back as a whole or in part. `marked`: where to put the marked copy, if
+    anything is to be marked. Raises UsageError."""
     known = contract.feeds()
     if feed not in known:
         raise UsageError(f"没有报送类别“{feed}”。", f"可选：{'、'.join(known)}。")
     if not file.is_file():
         raise UsageError(f"找不到文件 {file}。", "请检查路径。")
-    outcome = _read(file.absolute(), feed)
+    _check_target(file, marked)
+    outcome = _read(file.absolute(), feed, marked)
     if as_json:
-        print_json(_content(file, feed, outcome))
+        print_json(_content(file, feed, outcome) | ({"marked_copy": _written(outcome, marked)} if marked else {}))
     else:
         _print(file, outcome)
+        _print_copy(outcome, marked)
     return OK if outcome.status == "accepted" else REFUSED
 
 
-def _read(file: Path, feed: str) -> Outcome:
+def _check_target(file: Path, marked: Path | None) -> None:
+    if marked is None:
+        return
+    if marked.suffix.lower() != ".xlsx" or not marked.absolute().parent.is_dir():
+        raise UsageError(f"标注副本不能写到 {marked}。", "请给出已有目录中的 .xlsx 文件名。")
+    if marked.resolve() == file.resolve():
+        raise UsageError("标注副本不能覆盖原文件。", "请换一个文件名。")
+
+
+def _written(outcome: Outcome, marked: Path | None) -> str | None:
+    return None if outcome.marked is None or marked is None else str(marked)
+
+
+def _print_copy(outcome: Outcome, marked: Path | None) -> None:
+    if marked is not None and outcome.marked is not None:
+        extent = "" if outcome.marked.whole else "（文件较大，只列出表头和有问题的行）"
+        out.print(f"标注副本：{escape(str(marked))}{extent}", soft_wrap=True)
+    elif marked is not None:
+        out.print("没有可以标注的单元格，未写标注副本。")
+
+
+def _read(file: Path, feed: str, marked: Path | None) -> Outcome:
     with TemporaryDirectory(prefix="eduplan-check-") as folder:
         job = Job(
             feed=feed,
@@ -57,7 +81,10 @@ def _read(file: Path, feed: str) -> Outcome:
         job.out_dir.mkdir()
         with Readers(workers=1) as readers:
             readers.submit(job)
-            return readers.result(job)
+            outcome = readers.result(job)
+        if marked is not None and outcome.marked is not None:
+            write_atomic(marked, outcome.marked.path.read_bytes())
+        return outcome
 
 
 def _content(file: Path, feed: str, outcome: Outcome) -> dict[str, object]:

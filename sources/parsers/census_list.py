@@ -51,7 +51,7 @@ from sources.parsers.census_profile import (
 )
 from sources.parsers.census_title import Title, find_date, find_title, find_unit
 from sources.parsers.census_units import unit_factor
-from sources.parsers.grid import Grid, UnreadableError, Workbook
+from sources.parsers.grid import Grid, UnreadableError, Workbook, column_letter
 from sources.parsers.numbers import cell_float, code_text
 from sources.parsers.result import Identity, ParseResult, Reporter, finish, refusal
 
@@ -78,6 +78,10 @@ class ListSheet:
     total: list[Any] | None = None
     notes: list[str] = field(default_factory=list)
     codes: list[str] = field(default_factory=list)
+
+    def code_cell(self, number: int) -> str:
+        """Where the school code of a row stands."""
+        return f"{column_letter(self.header.code_column + 1)}{number}"
 
 
 @dataclass
@@ -274,7 +278,7 @@ def _missing_fields(fields: dict[str, int], catalogue: Catalogue) -> list[str]:
 
 
 def _check_profiles(sheet: ListSheet, fields: dict[str, int], state: _State) -> list[School]:
-    check = ProfileCheck(state.reporter)
+    check = ProfileCheck(state.reporter, {name: column_letter(column + 1) for name, column in fields.items()})
     seen: dict[str, int] = {}
     schools: list[School] = []
     columns = [_profile_texts(name, sheet.rows, column) for name, column in fields.items()]
@@ -395,16 +399,29 @@ def _without_school(sheet: ListSheet, codes: Sequence[str], accepted: set[str], 
         bad[at] = True
         if code in seen:
             _duplicate(sheet, number, code, seen[code], state)
-        elif check_school_code(state.reporter, Where("", sheet.name, number), code):
+            continue
+        cell = sheet.code_cell(number)
+        if check_school_code(state.reporter, Where("", sheet.name, number), code, cell=cell):
             state.reporter.add(
-                "census.school_profile_missing", sheet=sheet.name, row=number, column="学校标识码", value=code
+                "census.school_profile_missing",
+                sheet=sheet.name,
+                row=number,
+                column="学校标识码",
+                cell=cell,
+                value=code,
             )
     return bad
 
 
 def _duplicate(sheet: ListSheet, number: int, code: str, first: int, state: _State) -> None:
     state.reporter.add(
-        "census.duplicate_school", sheet=sheet.name, row=number, column="学校标识码", value=code, detail=first
+        "census.duplicate_school",
+        sheet=sheet.name,
+        row=number,
+        column="学校标识码",
+        cell=sheet.code_cell(number),
+        value=code,
+        detail=first,
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import pyarrow as pa
@@ -28,11 +28,12 @@ _AREA_CODE: Final = re.compile(r"\d{6}(?:\d{6})?")
 
 @dataclass(frozen=True)
 class Where:
-    """Member, sheet and 1-based row of a profile."""
+    """Member, sheet and 1-based row of a profile, and the cells of its fields: field -> cell like 'C5'."""
 
     member: str
     sheet: str
     row: int
+    cells: Mapping[str, str] = field(default_factory=dict, compare=False)
 
 
 @dataclass(frozen=True)
@@ -65,8 +66,10 @@ def check_school_code(
 class ProfileCheck:
     """Checks profiles of one delivery against the contract's code lists."""
 
-    def __init__(self, reporter: Reporter) -> None:
+    def __init__(self, reporter: Reporter, letters: Mapping[str, str] | None = None) -> None:
+        """`letters`: field -> column letter, where every profile is one row of a table."""
         self._reporter = reporter
+        self._letters = letters or {}
         self._fields = {entry.field: entry for entry in reporter.contract.catalogue.profile.fields}
         self._lists = {
             name: code_list(entry.code_list) for name, entry in self._fields.items() if entry.code_list is not None
@@ -75,7 +78,7 @@ class ProfileCheck:
     def check(self, texts: Mapping[str, str], where: Where) -> School | None:
         """A School, or None (with findings) when the row must be quarantined. `texts`: field -> text, '' if blank."""
         code = texts.get("school_code", "")
-        good = check_school_code(self._reporter, where, code)
+        good = check_school_code(self._reporter, where, code, cell=self._cell("school_code", where))
         name = texts.get("school_name", "")
         if not name:
             self._add("census.missing_school_name", where, "school_name", "")
@@ -122,7 +125,14 @@ class ProfileCheck:
 
     def _add(self, rule: str, where: Where, field: str, value: str) -> None:
         column = _label(self._fields[field])
-        self._reporter.add(rule, member=where.member, sheet=where.sheet, row=where.row, column=column, value=value)
+        cell = self._cell(field, where)
+        self._reporter.add(
+            rule, member=where.member, sheet=where.sheet, row=where.row, column=column, cell=cell, value=value
+        )
+
+    def _cell(self, field: str, where: Where) -> str | None:
+        letter = self._letters.get(field)
+        return f"{letter}{where.row}" if letter else where.cells.get(field)
 
 
 _OPTIONAL: Final = (

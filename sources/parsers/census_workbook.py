@@ -89,10 +89,10 @@ def read_school(book: Workbook, reporter: Reporter) -> SchoolBook:
         elif form == profile_sheet.name:
             school.sheets.add(form)
             school.has_profile = True
-            row, found = (
+            row, found, cells = (
                 _grid_profile(grid, catalogue) if profile_sheet.layout == "grid" else _vertical(grid, catalogue)
             )
-            school.where = Where(reporter.member, name, row)
+            school.where = Where(reporter.member, name, row, cells)
             school.profile |= found
             texts += [text for _, _, text in grid.top_texts(60)]
         elif form is None:
@@ -118,10 +118,14 @@ def _year(grids: Mapping[str, Grid], catalogue: Catalogue) -> int | None:
 # -- profile ----------------------------------------------------------------------------------------------------------
 
 
-def _grid_profile(grid: Grid, catalogue: Catalogue) -> tuple[int, dict[str, str]]:
-    """1-based row of the school code and the texts found below their labels (form of 2020)."""
+_Found = tuple[int, dict[str, str], dict[str, str]]
+
+
+def _grid_profile(grid: Grid, catalogue: Catalogue) -> _Found:
+    """1-based row of the school code, the texts found below their labels (form of 2020), and their cells."""
     places = _label_places(grid)
     found: dict[str, str] = {}
+    cells: dict[str, str] = {}
     row_of_code = 1
     for entry in catalogue.profile.fields:
         place = places.get(key(entry.grid)) if entry.grid else None
@@ -131,9 +135,10 @@ def _grid_profile(grid: Grid, catalogue: Catalogue) -> tuple[int, dict[str, str]
         if row is None:
             continue
         found[entry.field] = _text(grid, row, place[1], name=entry.field == "school_name")
+        cells[entry.field] = f"{column_letter(place[1] + 1)}{row + 1}"
         if entry.field == "school_code":
             row_of_code = row + 1
-    return row_of_code, found
+    return row_of_code, found, cells
 
 
 def _label_places(grid: Grid) -> dict[str, tuple[int, int]]:
@@ -156,21 +161,24 @@ def _stub_row(grid: Grid, label_row: int, take: str) -> int | None:
     return None
 
 
-def _vertical(grid: Grid, catalogue: Catalogue) -> tuple[int, dict[str, str]]:
-    """1-based row of the school code and the texts by line number (form from 2021)."""
+def _vertical(grid: Grid, catalogue: Catalogue) -> _Found:
+    """1-based row of the school code, the texts by line number (form from 2021), and their cells."""
     index = _index(grid)
     if index is None:
-        return 1, {}
+        return 1, {}, {}
     by_line = {entry.line: entry.field for entry in catalogue.profile.fields}
     found: dict[str, str] = {}
+    cells: dict[str, str] = {}
     row_of_code = index.row + 2
+    column = index.figures.get(1, index.line + 1)
     for row in range(index.row + 1, len(grid.rows)):
         name = by_line.get(_line_number(grid, row, index) or -1)
         if name is not None:
-            found[name] = _text(grid, row, index.figures.get(1, index.line + 1), name=name == "school_name")
+            found[name] = _text(grid, row, column, name=name == "school_name")
+            cells[name] = f"{column_letter(column + 1)}{row + 1}"
         if name == "school_code":
             row_of_code = row + 1
-    return row_of_code, found
+    return row_of_code, found, cells
 
 
 def _text(grid: Grid, row: int, column: int, *, name: bool) -> str:

@@ -12,7 +12,7 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -47,7 +47,8 @@ class Source:
 class Columns:
     """Wanted columns as binary arrays of equal length; `row_numbers` are 1-based rows of the file.
 
-    `ragged` holds (row number, cells found) of rows that do not fit the header.
+    `ragged` holds (row number, cells found) of rows that do not fit the header, `places` the 0-based position of each
+    wanted column in the file.
     """
 
     arrays: dict[str, Array]
@@ -55,6 +56,7 @@ class Columns:
     encoding: str
     ragged: list[tuple[int, int]] = field(default_factory=list)
     labels: tuple[str, ...] = ()
+    places: dict[str, int] = field(default_factory=dict)
 
 
 def open_text(data: bytes) -> Source:
@@ -93,7 +95,7 @@ def without_blank_rows(columns: Columns) -> Columns:
         return columns
     mask = pa.array(filled)
     arrays = {name: array.filter(mask) for name, array in columns.arrays.items()}
-    return Columns(arrays, columns.row_numbers[filled], columns.encoding, columns.ragged, columns.labels)
+    return replace(columns, arrays=arrays, row_numbers=columns.row_numbers[filled])
 
 
 def report_ragged(columns: Columns, rule: str, reporter: Reporter, *, sheet: str = "") -> None:
@@ -230,7 +232,7 @@ def _read(
     )
     arrays = {name: arrow.one_chunk(table.column(names[at])) for name, at in wanted.items()}
     numbers = _row_numbers(table.num_rows, header.line + 1, ragged or [])
-    return Columns(arrays, numbers, source.encoding, ragged or [], header.labels)
+    return Columns(arrays, numbers, source.encoding, ragged or [], header.labels, wanted)
 
 
 def _row_numbers(count: int, skipped: int, ragged: Iterable[tuple[int, int]]) -> Ints:
@@ -252,4 +254,4 @@ def columns_from_rows(
         texts = [cell if cell.__class__ is str else code_text(cell) for cell in cells]
         arrays[name] = pa.array(texts, pa.string()).cast(pa.binary())
     numbers = np.arange(first_row, first_row + len(rows), dtype=np.int32)
-    return Columns(arrays, numbers, "utf-8", [], labels)
+    return Columns(arrays, numbers, "utf-8", [], labels, wanted)

@@ -62,6 +62,7 @@ class _Lines:
                 row_numbers=self.columns.row_numbers,
                 column=self.by_name[column],
                 texts=texts or self.values.get(column),
+                place=self.columns.places.get(column),
             )
             self.bad |= rows
 

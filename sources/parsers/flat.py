@@ -23,7 +23,7 @@ from sources.labels import key, plain
 from sources.parsers.carriers import RawTable, open_table, with_head
 from sources.parsers.delimited import match_headers
 from sources.parsers.flat_cells import CellError, Context, age_band, area_of, date_of, statement_of, value_of
-from sources.parsers.grid import UnreadableError
+from sources.parsers.grid import UnreadableError, column_letter
 from sources.parsers.numbers import NotANumberError, code_text, decimal
 from sources.parsers.result import Identity, ParseResult, Reporter, finish, refusal
 from sources.parsers.units import unit_of
@@ -75,8 +75,13 @@ class _Reading:
         """Record a finding; True when its rule sets the row aside."""
         label = self.columns[column].info.header if column else None
         full = f"{self.contract.prefix}.{rule}"
-        self.reporter.add(full, row=row, column=label, value=value, detail=detail)
+        self.reporter.add(full, row=row, column=label, cell=self._cell(row, column), value=value, detail=detail)
         return self.contract.rules[full].severity == "quarantine"
+
+    def _cell(self, row: int | None, column: str) -> str | None:
+        """The cell as a spreadsheet shows it; only a CSV has such places."""
+        at = self.places.get(column)
+        return None if row is None or at is None or self.raw.carrier != "csv" else f"{column_letter(at + 1)}{row}"
 
 
 def parse_flat(feed: str, snapshot: Path, *, delivery_id: str, out_dir: Path) -> ParseResult:

@@ -51,6 +51,7 @@ class _Figures:
                 row_numbers=self.columns.row_numbers,
                 column=self.by_name[column],
                 texts=self.values[column],
+                place=self.columns.places.get(column),
             )
             self.bad |= rows
 

@@ -32,7 +32,7 @@ from sources.parsers.delimited import (
     report_ragged,
     without_blank_rows,
 )
-from sources.parsers.grid import TOP_ROWS, Grid, UnreadableError, Workbook, kind
+from sources.parsers.grid import TOP_ROWS, Grid, UnreadableError, Workbook, column_letter, kind
 from sources.parsers.numbers import code_text
 from sources.parsers.result import Identity, ParseResult, Reporter, finish, record_table, refusal
 from sources.parsers.vectors import Labels, labels, report_repeated, report_rows, year_of
@@ -71,6 +71,7 @@ class _Register:
             row_numbers=self.columns.row_numbers,
             column=self.by_name[column],
             texts=texts,
+            place=self.columns.places.get(column),
             sheet=self.sheet,
         )
         if self.reporter.contract.rules[rule].severity == "quarantine":
@@ -350,12 +351,15 @@ def _is_resident_card(register: _Register) -> Bools:
 
 def _mark_ages(register: _Register, known: Bools, ages: npt.NDArray[np.int32]) -> None:
     out = known & ((ages < _ADULT) | (ages > _OLD))
+    letter = column_letter(register.columns.places["person_key"] + 1)
     for row in np.flatnonzero(out).tolist():
+        number = int(register.columns.row_numbers[row])
         register.reporter.add(
             "teacher.age_out_of_range",
             sheet=register.sheet,
-            row=int(register.columns.row_numbers[row]),
+            row=number,
             column=register.by_name["person_key"].info.header,
+            cell=f"{letter}{number}",
             value=int(ages[row]),
         )
     register.bad |= out

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from sources.contract import SourceColumn
 from sources.parsers import arrow
 from sources.parsers.arrow import Array, Bools
+from sources.parsers.grid import column_letter
 from sources.parsers.result import Reporter
 
 _YEAR: Final = re.compile(r"((?:19|20)\d{2})(?:\.0)?(?:年|学年|年度)?")
@@ -69,12 +70,16 @@ def report_rows(
     row_numbers: npt.NDArray[np.int32],
     column: SourceColumn,
     texts: Labels | None,
+    place: int | None,
     sheet: str = "",
 ) -> None:
-    """One finding for each marked row."""
+    """One finding for each marked row; `place` is the column's 0-based position in the file (None: it has none)."""
+    letter = None if place is None else column_letter(place + 1)
     for row in np.flatnonzero(rows).tolist():
         value = "" if texts is None else texts.values[texts.codes[row]]
-        reporter.add(rule, sheet=sheet, row=int(row_numbers[row]), column=column.info.header, value=value)
+        number = int(row_numbers[row])
+        cell = f"{letter}{number}" if letter else None
+        reporter.add(rule, sheet=sheet, row=number, column=column.info.header, cell=cell, value=value)
 
 
 def report_repeated(
