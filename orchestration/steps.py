@@ -61,6 +61,7 @@ class Workbench:
     ledger: Ledger
     record: RunRecord = field(default_factory=RunRecord)
     settle: float | None = None
+    compare: bool = False
     build: Build | None = None
     warming: threading.Thread | None = None
     dbt_ahead: DbtProcess | None = None
@@ -102,7 +103,7 @@ def take_in(bench: Workbench, *, build_follows: bool = False) -> IntakeReport:
     from sources import intake
 
     with bench.record.station("intake") as station:
-        arrivals = intake.scan(bench.home, bench.ledger, settle=bench.settle)
+        arrivals = intake.scan(bench.home, bench.ledger, settle=bench.settle, compare=bench.compare)
         if arrivals and build_follows:
             # dbt imports and parses while workers read.
             bench.dbt_ahead = dbt.start_ahead(bench.home)

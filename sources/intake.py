@@ -11,7 +11,7 @@ from __future__ import annotations
 import shutil
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
 from pathlib import Path
@@ -32,7 +32,7 @@ from warehouse.archive import Snapshot, snapshot_path, store_file
 from warehouse.clock import now
 from warehouse.errors import EduplanError
 from warehouse.files import canonical_json, sha256_bytes, sha256_file, unique_suffix
-from warehouse.ledger import DUPLICATE, ArrivalEvent, Ledger
+from warehouse.ledger import DUPLICATE, VANISHED, ArrivalEvent, Ledger
 from warehouse.lock import exclusive
 from warehouse.paths import Home, package_root, project_root
 from warehouse.records import DeliveryRow
@@ -131,11 +131,12 @@ def _reading_digest(feed: str) -> str:
 # -- scan -------------------------------------------------------------------------------------------------------------
 
 
-def scan(home: Home, ledger: Ledger, *, settle: float | None = None) -> list[Arrival]:
+def scan(home: Home, ledger: Ledger, *, settle: float | None = None, compare: bool = False) -> list[Arrival]:
     """What has arrived and is not in the ledger: files, finance rows, what the configured sources hold (message streams
     aside, see `drain`), the shipped official figures, and deliveries to be read again because contract or parsers
     changed. A source that cannot be looked at comes back as an arrival with a problem; the others are not held up.
-    `settle` overrides how long a file must have rested (seconds). Raises UsageError for a bad EDUPLAN_SOURCES."""
+    `settle` overrides how long a file must have rested (seconds); `compare` fetches from databases what was seen before
+    too, so that an edit no watermark shows is found by its content. Raises UsageError for a bad EDUPLAN_SOURCES."""
     feeds = contract.feeds()
     found = _shipped(ledger) if SHIPPED_FEED in feeds else []
     found += folder.list_arrivals(home.inbox, feeds, ledger.seen(folder.CONNECTOR), settle=settle)
@@ -149,9 +150,22 @@ def scan(home: Home, ledger: Ledger, *, settle: float | None = None) -> list[Arr
         Arrival(folder.CONNECTOR, name, "", "", problem=f"“{name}”是链接或特殊文件，不予收取；请放入文件本身。")
         for name in folder.special_files(home.inbox, feeds)
     ]
-    found += _from_database(home, ledger)
-    found += remote.list_arrivals(configured(), ledger.seen)
-    return found + _to_read_again(home, ledger)
+    found += _from_database(home, ledger, compare=compare)
+    found += remote.list_arrivals(configured(), ledger.seen, compare=compare)
+    return _without_settled(found, ledger) + _to_read_again(home, ledger)
+
+
+def _without_settled(arrivals: Sequence[Arrival], ledger: Ledger) -> list[Arrival]:
+    """Without what vanished at its source and was withdrawn here since: nobody need be told again."""
+    if not any(arrival.vanished for arrival in arrivals):
+        return list(arrivals)
+    withdrawn = {row.delivery_id for row in ledger.withdrawals() if row.withdrawn}
+    last = {(event.connector, event.source): event.delivery_id for event in ledger.events()}
+    return [
+        arrival
+        for arrival in arrivals
+        if not (arrival.vanished and last.get((arrival.connector, arrival.source)) in withdrawn)
+    ]
 
 
 def _shipped(ledger: Ledger) -> list[Arrival]:
@@ -162,12 +176,12 @@ def _shipped(ledger: Ledger) -> list[Arrival]:
     return [] if (arrival.source, arrival.version) in ledger.seen(SHIPPED) else [arrival]
 
 
-def _from_database(home: Home, ledger: Ledger) -> list[Arrival]:
+def _from_database(home: Home, ledger: Ledger, *, compare: bool) -> list[Arrival]:
     url = home.finance_url
     if url is None:
         return []
     try:
-        return sql.list_arrivals(url, ledger.seen(sql.CONNECTOR))
+        return sql.list_arrivals(url, ledger.seen(sql.CONNECTOR), compare=compare)
     except EduplanError as error:
         return [Arrival(sql.CONNECTOR, sql.TABLE, "", sql.FEED, problem=str(error))]
 
@@ -286,6 +300,7 @@ class _Intake:
     def _archived(self, arrivals: Sequence[Arrival]) -> Iterator[_Taken]:
         for arrival in arrivals:
             if arrival.problem:
+                self._note_vanished(arrival)
                 self._problem(arrival.problem)
             elif arrival.path is not None and not self._is_remote(arrival):
                 yield from self._from_file(arrival, arrival.path)
@@ -293,6 +308,19 @@ class _Intake:
         yield from self._from_remote(fetched)
         own = [arrival for arrival in arrivals if arrival.group is not None and not self._is_remote(arrival)]
         yield from self._from_database(own)
+
+    def _note_vanished(self, arrival: Arrival) -> None:
+        """The ledger keeps, once for each delivery, that its source no longer has it: a proposal to withdraw it."""
+        if not arrival.vanished:
+            return
+        of_source = [
+            event
+            for event in self._ledger.events()
+            if (event.connector, event.source) == (arrival.connector, arrival.source)
+        ]
+        last = of_source[-1]
+        version = f"{arrival.version}|{last.delivery_id}"
+        self._ledger.record_event(replace(last, version=version, outcome=VANISHED, at=now()))
 
     def _is_remote(self, arrival: Arrival) -> bool:
         """Whether a configured source announced it; what a stream brought is archived already, a file like another."""
@@ -410,10 +438,12 @@ class _Intake:
 
     def _event(self, taken: _Taken, outcome: str) -> ArrivalEvent:
         arrival = taken.arrival
+        # Compared by content: the same content again is no further event.
+        version = f"{arrival.version}|{taken.snapshot.sha256[:16]}" if arrival.compare else arrival.version
         return ArrivalEvent(
             connector=arrival.connector,
             source=arrival.source,
-            version=arrival.version,
+            version=version,
             feed=arrival.feed,
             sha256=taken.snapshot.sha256,
             delivery_id=taken.delivery_id,

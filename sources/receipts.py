@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sources.findings import Finding
 from warehouse.files import fsync_dir, pretty_json, write_atomic
+from warehouse.ledger import Withdrawal
 from warehouse.masking import mask_personal
 from warehouse.paths import Home
 from warehouse.records import DeliveryRow
@@ -52,6 +53,28 @@ def write_receipt(
     _place_copy(marked, path.with_suffix(MARKED_SUFFIX))
     write_atomic(path, pretty_json(content))
     write_atomic(path.with_suffix(".md"), receipt_text(content).encode("utf-8"))
+    return path
+
+
+def write_withdrawal(
+    home: Home, row: DeliveryRow, decision: Withdrawal, standing: str | None, *, feed_title_zh: str
+) -> Path:
+    """Write beside the receipt that the delivery was withdrawn (or counts again), and what stands in its place."""
+    path = receipt_path(home, row.feed, row.delivery_id).with_suffix(".withdrawal.md")
+    lines = [
+        f"# 报送件{'已撤回' if decision.withdrawn else '已恢复'}",
+        "",
+        f"- 报送内容：{feed_title_zh}（{row.feed}）",
+        f"- 文件：{_plain(mask_personal(row.file_name))}",
+        f"- 区域代码：{row.area_code}　年度：{row.period or '—'}",
+        f"- 时间：{decision.at}",
+        f"- 理由：{_plain(decision.reason)}",
+        f"- 经办人：{_plain(decision.person)}",
+        f"- 现在采用：{standing or '无（按应报未报处理）'}",
+        "",
+        "原件、记录和回执仍予保留。同一份文件再次报送不会改变这一决定；请报送更正后的文件，或由经办人恢复。",
+    ]
+    write_atomic(path, ("\n".join(lines) + "\n").encode("utf-8"))
     return path
 
 

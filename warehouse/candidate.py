@@ -89,7 +89,9 @@ def _dbt_files(root: Path) -> dict[str, Path]:
 
 
 def _package_files(root: Path) -> dict[str, Path]:
-    found = {f"warehouse/{name}.py": root / "warehouse" / f"{name}.py" for name in ("candidate", "records")}
+    found = {
+        f"warehouse/{name}.py": root / "warehouse" / f"{name}.py" for name in ("agreed_tables", "candidate", "records")
+    }
     for path in (root / "sources").rglob("*"):
         parts = path.relative_to(root).parts
         if path.is_file() and path.suffix in {".py", ".yaml"} and parts[1] != "sample":

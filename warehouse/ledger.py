@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
 from typing import Any, Final
 
@@ -19,19 +19,21 @@ from sqlalchemy.exc import DBAPIError
 
 from warehouse import ledger_tables as t
 from warehouse.clock import now
-from warehouse.errors import Fault
+from warehouse.errors import Fault, Refused
 from warehouse.files import canonical_json, sha256_bytes
 from warehouse.journal import JournalEntry, check_chain, next_entry
 from warehouse.paths import Home
-from warehouse.records import DeliveryRow
+from warehouse.records import WITHDRAWN, DeliveryRow
 from warehouse.verdict import Verdict
 
 DUPLICATE: Final = "duplicate"
+VANISHED: Final = "vanished"
 
 
 @dataclass(frozen=True)
 class ArrivalEvent:
-    """One arrival and its one terminal outcome: accepted, partly, refused or duplicate.
+    """One arrival and its one terminal outcome: accepted, partly, refused or duplicate; or vanished, when what arrived
+    once is gone at its source.
 
     (connector, source, version) names the arrival: a file's path with size and mtime, or a group of rows with its
     watermark.
@@ -66,6 +68,17 @@ class ReleaseRow:
     manifest_sha256: str
     previous_release_id: str
     published_at: str
+
+
+@dataclass(frozen=True)
+class Withdrawal:
+    """A delivery taken back (`withdrawn`) or let count again (not `withdrawn`): by whom, why and when."""
+
+    delivery_id: str
+    withdrawn: bool
+    reason: str
+    person: str
+    at: str
 
 
 class Ledger:
@@ -160,16 +173,17 @@ class Ledger:
         return [_delivery_row(row) for row in sorted(newest.values(), key=lambda item: item["arrival"])]
 
     def active_set(self, contract_versions: Mapping[str, str] | None = None) -> list[DeliveryRow]:
-        """The deliveries that count, sorted by key: for each (feed, area, period, part) the newest one taken in,
-        or the newest refused one when none was. `contract_versions` (feed -> version) limits to what was read under
-        exactly these versions (`sources.intake.contract_versions`); None takes each delivery as last read."""
+        """The deliveries that count, sorted by key: for each (feed, area, period, part) the newest one taken in and not
+        withdrawn, or the newest refused or withdrawn one (with that status, and no tables) when there is none.
+        `contract_versions` (feed -> version) limits to what was read under exactly these versions
+        (`sources.intake.contract_versions`); None takes each delivery as last read."""
+        withdrawn = {row.delivery_id for row in self.withdrawals() if row.withdrawn}
         if contract_versions is None:
-            return select_active(self.deliveries())
+            return select_active(self.deliveries(), withdrawn)
         with self._read() as connection:
             found = connection.execute(sa.select(t.delivery).order_by(t.delivery.c.arrival)).mappings().all()
-        return select_active(
-            _delivery_row(row) for row in found if contract_versions.get(row["feed"]) == row["contract_version"]
-        )
+        of_versions = [row for row in found if contract_versions.get(row["feed"]) == row["contract_version"]]
+        return select_active(map(_delivery_row, of_versions), withdrawn)
 
     def unread(self, contract_versions: Mapping[str, str]) -> list[DeliveryRow]:
         """Deliveries of these feeds not yet read under the given versions, in order of arrival."""
@@ -196,6 +210,27 @@ class Ledger:
                 ArrivalEvent(**{name: row[name] for name in names}, at=datetime.fromisoformat(row["at"]))
                 for row in connection.execute(query).mappings()
             ]
+
+    def withdraw(self, delivery_id: str, *, reason: str, person: str, withdrawn: bool = True) -> bool:
+        """Take a delivery back, or (`withdrawn=False`) let it count again; False when that is how it stands already.
+
+        Recorded and journaled, never deleted: records and receipt stay. Raises Refused for a delivery nobody knows.
+        """
+        with self._write() as connection:
+            if connection.execute(sa.select(t.delivery).where(t.delivery.c.delivery_id == delivery_id)).first() is None:
+                raise Refused(f"台账中没有报送件 {delivery_id}。", "编号见回执或 eduplan explain。")
+            standing = next((row for row in _withdrawals(connection) if row.delivery_id == delivery_id), None)
+            if (standing is not None and standing.withdrawn) == withdrawn:
+                return False
+            row = Withdrawal(delivery_id, withdrawn, reason, person, _instant())
+            seq = _append(connection, "withdrawal", asdict(row))
+            connection.execute(t.withdrawal.insert().values(**asdict(row), journal_seq=seq))
+            return True
+
+    def withdrawals(self) -> list[Withdrawal]:
+        """How every delivery that was ever withdrawn stands now, in the order of these decisions."""
+        with self._read() as connection:
+            return _withdrawals(connection)
 
     # -- candidates, verdicts, releases -------------------------------------------------------------------------------
 
@@ -284,19 +319,20 @@ class Ledger:
         return found
 
 
-def select_active(deliveries: Iterable[DeliveryRow]) -> list[DeliveryRow]:
+def select_active(deliveries: Iterable[DeliveryRow], withdrawn: Collection[str] = ()) -> list[DeliveryRow]:
     """Choose the active deliveries from all, given in order of arrival; sorted by key.
 
     A later arrival wins unless both sides know their reporting date and its own is older. A winner without a date
     stands in for the date it displaced, so that no chain of corrections can go in a circle. Refused ones count only
-    where nothing else did, and only when they could be attributed to an area.
+    where nothing else did, and only when they could be attributed to an area; those withdrawn likewise, and what they
+    displaced counts again as if they had never come.
     """
     winners: dict[tuple[str, str, int, str], DeliveryRow] = {}
     dates: dict[tuple[str, str, int, str], date] = {}
     refused: dict[tuple[str, str, int, str], DeliveryRow] = {}
     for row in deliveries:
-        if row.status == "refused":
-            refused[row.key] = row
+        if row.status == "refused" or row.delivery_id in withdrawn:
+            refused[row.key] = row if row.status == "refused" else _taken_back(row)
             continue
         standing = dates.get(row.key)
         if row.reported_on is not None and standing is not None and row.reported_on < standing:
@@ -306,6 +342,19 @@ def select_active(deliveries: Iterable[DeliveryRow]) -> list[DeliveryRow]:
             dates[row.key] = row.reported_on
     visible = {key: row for key, row in refused.items() if row.area_code}
     return [row for _, row in sorted({**visible, **winners}.items())]
+
+
+def _taken_back(row: DeliveryRow) -> DeliveryRow:
+    return replace(row, status=WITHDRAWN, rows_accepted=0, rows_quarantined=row.rows_in, tables={})
+
+
+def _withdrawals(connection: sa.Connection) -> list[Withdrawal]:
+    names = list(Withdrawal.__dataclass_fields__)
+    last: dict[str, Withdrawal] = {}
+    for row in connection.execute(sa.select(t.withdrawal).order_by(t.withdrawal.c.journal_seq)).mappings():
+        last.pop(row["delivery_id"], None)
+        last[row["delivery_id"]] = Withdrawal(**{name: row[name] for name in names})
+    return list(last.values())
 
 
 def _instant() -> str:
@@ -417,6 +466,7 @@ _JOURNALED: Final[Sequence[tuple[str, sa.Table, Any]]] = (
     ("verdict", t.verdict, _plain_payload),
     ("release", t.release, _plain_payload),
     ("records", t.record_file, _files_text),
+    ("withdrawal", t.withdrawal, _plain_payload),
 )
 # Journaled rows that are known by a key of their own: kind, table, key column.
 _KEYED: Final[Sequence[tuple[str, sa.Table, str]]] = (

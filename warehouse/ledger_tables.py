@@ -61,6 +61,18 @@ record_file = sa.Table(
     sa.Column("files", sa.Text, nullable=False),
 )
 
+# Who took a delivery back and why, and who let it count again: the last entry of a delivery holds.
+withdrawal = sa.Table(
+    "withdrawal",
+    metadata,
+    sa.Column("journal_seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("delivery_id", sa.String(32), nullable=False, index=True),
+    sa.Column("withdrawn", sa.Boolean, nullable=False),
+    sa.Column("reason", sa.Text, nullable=False),
+    sa.Column("person", sa.Text, nullable=False),
+    sa.Column("at", sa.String(40), nullable=False),
+)
+
 event = sa.Table(
     "event",
     metadata,

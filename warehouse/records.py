@@ -13,7 +13,9 @@ from typing import Any, Final
 
 import pyarrow as pa
 
+from warehouse.agreed_tables import agreed_tables
 from warehouse.errors import Fault
+from warehouse.paths import package_root
 
 _TEXT: Final = pa.string()
 _INT: Final = pa.int32()
@@ -30,7 +32,7 @@ def _fields(kind: pa.DataType, names: str, *, null: bool = False) -> list[pa.Fie
 # Where a row came from: the delivery, the path inside a zip ('' otherwise), the sheet ('' for CSV) and the 1-based row.
 LINEAGE: Final = [*_fields(_TEXT, "delivery_id member sheet"), *_fields(_INT, "row_no")]
 
-RECORD_SCHEMAS: Final[dict[str, pa.Schema]] = {
+_WRITTEN: Final[dict[str, pa.Schema]] = {
     "school_census__school": pa.schema(
         [
             *_fields(_INT, "stat_year form_year"),
@@ -165,6 +167,13 @@ RECORD_SCHEMAS: Final[dict[str, pa.Schema]] = {
     ),
 }
 
+# The tables above, and those of further feeds as their contracts describe them.
+RECORD_SCHEMAS: Final[dict[str, pa.Schema]] = _WRITTEN | agreed_tables(
+    package_root() / "sources" / "feeds", known={name.split("__", 1)[0] for name in _WRITTEN}, lineage=LINEAGE
+)
+
+WITHDRAWN: Final = "withdrawn"
+
 # One row a finding; only `masked_value` shows anything of the cell, and never an identifier.
 QUARANTINE_SCHEMA: Final = pa.schema(
     [
@@ -176,7 +185,8 @@ QUARANTINE_SCHEMA: Final = pa.schema(
     ]
 )
 
-STATUSES: Final = ("accepted", "partly", "refused")
+# What reading a delivery comes to, and what its office or ours may make of it afterwards.
+STATUSES: Final = ("accepted", "partly", "refused", WITHDRAWN)
 
 
 @dataclass(frozen=True)

@@ -79,11 +79,16 @@ def run(json: Json = False) -> int:
 
 
 @app.command()
-def intake(json: Json = False) -> int:
+def intake(
+    compare: Annotated[
+        bool, typer.Option("--compare", help="逐组重读数据库并与已收取的比较。Read databases whole and compare.")
+    ] = False,
+    json: Json = False,
+) -> int:
     """只收取并解析，不构建。Take in only."""
     from orchestration.cli import run as command
 
-    return command.intake(as_json=json)
+    return command.intake(as_json=json, compare=compare)
 
 
 @app.command()
@@ -172,6 +177,20 @@ def waive(  # noqa: PLR0917 - typer passes options by name
         rule, tuple(scope), max_rows, reason, evidence, requested_by=requested_by, approved_by=approved_by, days=days
     )
     return command.waive(request, as_json=json)
+
+
+@app.command()
+def withdraw(
+    delivery: Annotated[str, typer.Argument(help="回执编号，如 d0123456789abcdef。The delivery's id.")],
+    reason: Annotated[str, typer.Option(help="理由。The reason.")],
+    by: Annotated[str, typer.Option(help="经办人。Who decides.")],
+    undo: Annotated[bool, typer.Option("--undo", help="恢复已撤回的报送件。Let it count again.")] = False,
+    json: Json = False,
+) -> int:
+    """撤回一件报送件：不再计入，先前的一件重新生效；原件与记录保留。Take a delivery back."""
+    from orchestration.cli import withdraw as command
+
+    return command.withdraw(delivery, reason=reason, by=by, undo=undo, as_json=json)
 
 
 @app.command()

@@ -64,10 +64,11 @@ def run_once(home: Home, *, record: RunRecord, settle: float | None = None) -> N
             raise
 
 
-def intake(*, as_json: bool) -> int:
-    """Take in only."""
+def intake(*, as_json: bool, compare: bool = False) -> int:
+    """Take in only. `compare`: databases are read whole and compared with what was taken in."""
     home = Home.from_env()
     with logging_to(home), TerminalReporter(err) as reporter, open_workbench(home, RunRecord(reporter)) as bench:
+        bench.compare = compare
         report = take_in(bench)
     if as_json:
         print_json(_intake_summary(home, report))

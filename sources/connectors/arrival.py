@@ -18,6 +18,8 @@ class Arrival:
     (connector, source, version) identifies it. `path` is where the bytes lie, or None when they must be queried for
     `group` (area code and year, as the database holds them). An arrival with a `problem` (Chinese) could not be looked
     at and is only reported. `received_at` is set when it is an old delivery to be read again.
+    `compare`: seen before under this version, and fetched once more to see whether its content is still the same.
+    `vanished`: what was once here is gone at its source; nothing is fetched, the ledger keeps that it was noticed.
     """
 
     connector: str
@@ -30,3 +32,5 @@ class Arrival:
     group: tuple[Any, Any] | None = None
     problem: str = ""
     received_at: datetime | None = None
+    compare: bool = False
+    vanished: bool = False

@@ -64,8 +64,9 @@ class Fetched:
     snapshot: Snapshot
 
 
-def list_arrivals(sources: Sequence[SourceSettings], seen: Seen) -> list[Arrival]:
-    """What is new at every source but message streams (see `drain`), in the order of the configuration.
+def list_arrivals(sources: Sequence[SourceSettings], seen: Seen, *, compare: bool = False) -> list[Arrival]:
+    """What is new at every source but message streams (see `drain`), in the order of the configuration; with `compare`
+    what databases had before, too.
 
     `seen(connector)` gives (source, version) of what has its outcome. A source that cannot be looked at comes back as
     one arrival with a problem.
@@ -75,7 +76,7 @@ def list_arrivals(sources: Sequence[SourceSettings], seen: Seen) -> list[Arrival
         if isinstance(settings, NatsSource):
             continue
         try:
-            found += _listed(settings, seen(settings.kind))
+            found += _listed(settings, seen(settings.kind), compare=compare)
         except EduplanError as error:
             found.append(Arrival(settings.kind, settings.name, "", settings.feed, problem=str(error)))
     return found
@@ -120,11 +121,11 @@ def drain(
     return new, failed
 
 
-def _listed(settings: SourceSettings, seen: Collection[tuple[str, str]]) -> list[Arrival]:
+def _listed(settings: SourceSettings, seen: Collection[tuple[str, str]], *, compare: bool) -> list[Arrival]:
     if isinstance(settings, FolderSource):
         return _in_folder(settings, seen)
     if isinstance(settings, SqlSource):
-        return _in_database(settings, seen)
+        return _in_database(settings, seen, compare=compare)
     return _connector(settings.kind).list_arrivals(settings, seen)
 
 
@@ -141,10 +142,10 @@ def _in_folder(settings: FolderSource, seen: Collection[tuple[str, str]]) -> lis
     return [arrival for arrival in renamed if (arrival.source, arrival.version) not in seen]
 
 
-def _in_database(settings: SqlSource, seen: Collection[tuple[str, str]]) -> list[Arrival]:
+def _in_database(settings: SqlSource, seen: Collection[tuple[str, str]], *, compare: bool) -> list[Arrival]:
     prefix = f"{settings.name}/"
     known = {(source.removeprefix(prefix), version) for source, version in seen if source.startswith(prefix)}
-    found = sql.list_arrivals(read_secret(settings.url).get_secret_value(), known)
+    found = sql.list_arrivals(read_secret(settings.url).get_secret_value(), known, compare=compare)
     return [replace(arrival, feed=settings.feed, source=prefix + arrival.source) for arrival in found]
 
 

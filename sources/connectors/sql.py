@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import datetime
 from itertools import groupby, islice
 from operator import itemgetter
@@ -36,6 +37,8 @@ CONNECTOR: Final = "sql"
 FEED: Final = "education_finance"
 TABLE: Final = "education_finance_line"
 AREA, YEAR, STAMP, FIRST_AMOUNT = "地区代码", "年度", "updated_at", "金额1"
+# The version of a group of which nothing is left.
+GONE: Final = "vanished"
 COLUMNS: Final = (
     YEAR,
     "单位代码",
@@ -56,10 +59,13 @@ _GROUP_OF: Final = itemgetter(COLUMNS.index(AREA), COLUMNS.index(YEAR))
 Row = Sequence[Any]
 
 
-def list_arrivals(url: str, seen: Collection[tuple[str, str]]) -> list[Arrival]:
+def list_arrivals(url: str, seen: Collection[tuple[str, str]], *, compare: bool = False) -> list[Arrival]:
     """Groups (area, year) whose watermark is not in `seen`, sorted by name. One aggregate query. Raises Fault.
 
-    Rows that name no area or no year belong to no group; they come back as one arrival with a problem.
+    The watermark is the newest stamp, the number of rows and the sum of the first amount: rows deleted move it too. An
+    edit in place that leaves all of these as they were is found with `compare`: then groups that were seen come back as
+    well, to be fetched and compared by content. A group in `seen` that is no longer there comes
+    back as `vanished`. Rows that name no area or no year belong to no group; they are one arrival with a problem.
     """
     area: sa.ColumnElement[Any] = sa.column(AREA)
     year: sa.ColumnElement[Any] = sa.column(YEAR)
@@ -72,10 +78,30 @@ def list_arrivals(url: str, seen: Collection[tuple[str, str]]) -> list[Arrival]:
     with _connected(url) as connection:
         _check_columns(connection)
         found = [_arrival(*row) for row in connection.execute(query)]
-    return sorted(
-        (arrival for arrival in found if (arrival.source, arrival.version) not in seen),
-        key=lambda arrival: arrival.source,
-    )
+    fresh = [arrival for arrival in found if (arrival.source, arrival.version) not in seen]
+    again = [arrival for arrival in found if compare and (arrival.source, arrival.version) in seen]
+    gone = _vanished({arrival.source for arrival in found}, seen)
+    listed = [*fresh, *(replace(arrival, compare=True) for arrival in again), *gone]
+    return sorted(listed, key=lambda arrival: arrival.source)
+
+
+def _vanished(present: Collection[str], seen: Collection[tuple[str, str]]) -> list[Arrival]:
+    """Groups taken in earlier whose rows are all gone: never a silent loss, and never a silent removal either."""
+    once = {source for source, _ in seen if source.startswith(f"{TABLE}/")}
+    return [
+        Arrival(
+            CONNECTOR,
+            source,
+            GONE,
+            FEED,
+            vanished=True,
+            problem=(
+                f"财务数据库中 {source.removeprefix(TABLE + '/')}（地区/年度）的数据已全部删除；原先收取的仍然有效。"
+                "如属误删请财务部门恢复；如确应撤回，请执行 eduplan withdraw。"
+            ),
+        )
+        for source in sorted(once - set(present))
+    ]
 
 
 def _arrival(area: Any, year: Any, *mark: Any) -> Arrival:

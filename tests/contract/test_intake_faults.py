@@ -14,6 +14,7 @@ import openpyxl
 import pytest
 import xlsxwriter
 
+from sources import intake
 from sources.parsers import ParseResult
 from tests.support import finance_table, tiny_parser
 from tests.support import good_deliveries as good
@@ -404,3 +405,52 @@ def test_rows_of_the_finance_database_arrive_once_and_edits_again(tmp_path: Path
     finance_table.run(url, "UPDATE education_finance_line SET 金额1 = '99.00', updated_at = '2024-11-02 08:00:00'")
     [second] = round_trip()
     assert desk.active() == [second]
+
+
+def test_an_edit_that_no_watermark_shows_is_found_by_comparing(tmp_path: Path, desk: Desk) -> None:
+    url = f"sqlite:///{tmp_path}/finance.db"
+    finance_table.write(url, [finance_table.line("500103", 2023, f"U{number}", 1) for number in range(3)])
+    home = Home(desk.home.root, finance_setting=url)
+
+    def round_trip(*, compare: bool) -> list[DeliveryRow]:
+        found = intake.scan(home, desk.ledger, settle=0, compare=compare)
+        money = [arrival for arrival in found if arrival.feed == "education_finance"]
+        return intake.take_in(home, desk.ledger, money, workers=1).deliveries
+
+    [first] = round_trip(compare=False)
+    finance_table.run(url, "UPDATE education_finance_line SET 金额2 = '7.00' WHERE 单位代码 = 'U1'")
+    assert round_trip(compare=False) == []
+    [second] = round_trip(compare=True)
+    assert desk.active() == [second]
+    assert first.delivery_id != second.delivery_id
+    events = len(desk.ledger.events())
+    assert round_trip(compare=True) == []
+    assert round_trip(compare=True) == []
+    assert len(desk.ledger.events()) == events, "the same content compared again is no further event"
+
+
+def test_a_group_deleted_at_its_source_is_told_recorded_and_counts_until_withdrawn(tmp_path: Path, desk: Desk) -> None:
+    url = f"sqlite:///{tmp_path}/finance.db"
+    lines = [finance_table.line(area, 2023, "U", 1) for area in ("500103", "500105")]
+    finance_table.write(url, lines)
+    home = Home(desk.home.root, finance_setting=url)
+
+    def round_trip() -> list[str]:
+        found = intake.scan(home, desk.ledger, settle=0)
+        money = [arrival for arrival in found if arrival.feed == "education_finance"]
+        return intake.take_in(home, desk.ledger, money, workers=1).problems
+
+    assert round_trip() == []
+    gone = next(row for row in desk.active() if row.area_code == "500105")
+    finance_table.run(url, "DELETE FROM education_finance_line WHERE 地区代码 = '500105'")
+    for _ in range(2):
+        (problem,) = round_trip()
+        assert "500105/2023" in problem
+        assert "eduplan withdraw" in problem
+    assert [(e.outcome, e.delivery_id) for e in desk.ledger.events() if e.outcome == "vanished"] == [
+        ("vanished", gone.delivery_id)
+    ]
+    assert gone in desk.active(), "nothing is taken away in silence"
+    assert desk.ledger.withdraw(gone.delivery_id, reason="财务部门删除", person="张科长")
+    assert round_trip() == []
+    assert [row.status for row in desk.active()] == ["accepted", "withdrawn"]

@@ -36,12 +36,13 @@
 {%- endmacro %}
 
 
-{% macro coverage_remark(expected, status, rows_quarantined) -%}
+{% macro coverage_remark(expected, status, rows_quarantined, withdrawn) -%}
     nullif(
         concat_ws(
             '；',
             case when not {{ expected }} then '不在应报范围内（地区、年份或材料），不计入按地区的汇总' end,
-            case when {{ status }} = 'missing' then '应报未报' end,
+            case when {{ status }} = 'missing' and not {{ withdrawn }} then '应报未报' end,
+            case when {{ withdrawn }} then '收到后已撤回，未计入' end,
             case when {{ status }} = 'refused' then '整份退回，未计入' end,
             case when {{ rows_quarantined }} > 0 then {{ count_text('有', rows_quarantined, '行被隔离，未计入') }} end
         ),

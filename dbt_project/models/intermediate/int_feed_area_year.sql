@@ -7,7 +7,7 @@ with counted as (
         sum(rows_quarantined) as rows_quarantined,
         max(reported_on) as reported_on
     from {{ ref('stg_delivery') }}
-    where status <> 'refused'
+    where status in ('accepted', 'partly')
     group by feed, area_code, period
 )
 

@@ -15,13 +15,13 @@ latest_of_kind as (
     from deliveries
     inner join {{ ref('stg_feed') }} as feeds
         on deliveries.feed = feeds.feed
-    where deliveries.status <> 'refused'
+    where deliveries.status in ('accepted', 'partly')
     group by feeds.period_kind
 ),
 
 latest_of_all as (
     select max(period) as period from deliveries
-    where status <> 'refused'
+    where status in ('accepted', 'partly')
 ),
 
 due as (
@@ -67,11 +67,12 @@ matched as (
         coalesce(deliveries.part, due.part) as part,
         due.feed is not null as expected,
         {{ coverage_status('deliveries.status') }} as status,
-        deliveries.delivery_id,
-        deliveries.rows_in,
-        deliveries.rows_accepted,
-        deliveries.rows_quarantined,
-        deliveries.reported_on
+        coalesce(deliveries.status = 'withdrawn', false) as is_withdrawn,
+        case when deliveries.status <> 'withdrawn' then deliveries.delivery_id end as delivery_id,
+        case when deliveries.status <> 'withdrawn' then deliveries.rows_in end as rows_in,
+        case when deliveries.status <> 'withdrawn' then deliveries.rows_accepted end as rows_accepted,
+        case when deliveries.status <> 'withdrawn' then deliveries.rows_quarantined end as rows_quarantined,
+        case when deliveries.status <> 'withdrawn' then deliveries.reported_on end as reported_on
     from due
     full outer join deliveries
         on
@@ -93,5 +94,5 @@ select
     rows_accepted,
     rows_quarantined,
     reported_on,
-    {{ coverage_remark('expected', 'status', 'rows_quarantined') }} as note
+    {{ coverage_remark('expected', 'status', 'rows_quarantined', 'is_withdrawn') }} as note
 from matched

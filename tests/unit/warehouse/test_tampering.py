@@ -23,13 +23,14 @@ TABLES = sorted(t.metadata.tables)
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """Two releases, an arrival that brought nothing new, and a delivery that came after the last release."""
+    """Two releases, a delivery that came after them and was withdrawn, and an arrival that brought nothing new."""
     home = Home(tmp_path_factory.mktemp("tamper") / "home").ensure()
     ledger = Ledger(home.ledger_url)
     for value in (1.0, 2.0):
         candidate = make_candidate(home, ledger, value)
         publish(home, ledger, candidate, judged(ledger, candidate), artefacts=REPORT)
     late = delivery(home, ledger, "after the last release", period=2024)
+    ledger.withdraw(late.delivery_id, reason="误报", person="张科长")
     arrival = ("folder", "inbox/again.csv", "1-2", late.feed, late.sha256, late.delivery_id, "duplicate", "某区教委")
     ledger.record_event(ArrivalEvent(*arrival, at=late.received_at))
     ledger.close()
@@ -149,7 +150,7 @@ def test_any_value_of_any_row_that_is_edited_is_found(copy: Home, table: str) ->
         with forger(copy) as raw:
             [[value]] = raw.execute(f"SELECT {column} FROM {table} WHERE rowid = ?", [newest]).fetchall()
             forged = value + 1000 if isinstance(value, int) else f"{value or ''}x"
-            forged = 1 - value if column == "passed" else forged
+            forged = 1 - value if column in {"passed", "withdrawn"} else forged
             raw.execute(f"UPDATE {table} SET {column} = ? WHERE rowid = ?", [forged, newest])
             assert checked(copy, raw) != [], f"{table}.{column}"
 
