@@ -33,7 +33,7 @@ bench: $(STAMPS)/dev      ## ratios against a bare engine, one table (never part
 	$(BIN)/python benchmarks/run.py
 
 soak: $(STAMPS)/dev       ## long trials: kills by the dozen
-	EDUPLAN_SOAK=1 $(BIN)/python -m pytest -q tests/pipeline/test_kill.py
+	EDUPLAN_SOAK=1 $(BIN)/python -m pytest -q tests/pipeline/test_kill.py tests/pipeline/test_backlog.py
 
 clean:           ## remove what can be made again (never var/: that is state)
 	rm -rf $(VENV) var-sample build dist *.egg-info dbt_project/target dbt_project/logs logs .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -23,14 +23,14 @@ TABLES = sorted(t.metadata.tables)
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """Two releases, a delivery that came after them and was withdrawn, and an arrival that brought nothing new."""
+    """Two releases, a withdrawal and a delivery after them, and an arrival that brought nothing new."""
     home = Home(tmp_path_factory.mktemp("tamper") / "home").ensure()
     ledger = Ledger(home.ledger_url)
     for value in (1.0, 2.0):
         candidate = make_candidate(home, ledger, value)
         publish(home, ledger, candidate, judged(ledger, candidate), artefacts=REPORT)
+    ledger.withdraw(ledger.deliveries()[0].delivery_id, reason="误报", person="张科长")
     late = delivery(home, ledger, "after the last release", period=2024)
-    ledger.withdraw(late.delivery_id, reason="误报", person="张科长")
     arrival = ("folder", "inbox/again.csv", "1-2", late.feed, late.sha256, late.delivery_id, "duplicate", "某区教委")
     ledger.record_event(ArrivalEvent(*arrival, at=late.received_at))
     ledger.close()
