@@ -369,7 +369,10 @@ def _figures(sheet: ListSheet, layout: SheetLayout, state: _State) -> Figures | 
     pick = itemgetter(*matched.columns) if len(columns) > 1 else lambda row: (row[columns[0].sheet_column],)
     raw = [pick(row) for row in sheet.rows]
     values = to_matrix(raw) if raw else np.empty((0, len(columns)))
-    return Figures("", sheet.name, sheet.row_numbers, sheet.codes, columns, raw, values * factor, factor)
+    if factor != 1:
+        # In 万人 57 people are 0.0057, and a float gives back 57.00000000000001.
+        values = np.round(values * factor, 4)
+    return Figures("", sheet.name, sheet.row_numbers, sheet.codes, columns, raw, values, factor)
 
 
 def _compare_totals(sheet: ListSheet, figures: Figures, state: _State) -> None:

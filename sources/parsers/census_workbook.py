@@ -300,6 +300,9 @@ def _read_values(line: LineRow, layout: SheetLayout | None, factor: float, repor
     whole = counts_whole(form.unit) if form else False
     for number, (cell, raw) in line.cells.items():
         value = cell_float(raw)
+        if factor != 1:
+            # In 万人 57 people are 0.0057, and a float gives back 57.00000000000001.
+            value = round(value * factor, 4)
         rule = _broken_value(value, whole=whole)
         if rule == "census.not_a_number" and line.optional:
             continue
@@ -309,7 +312,7 @@ def _read_values(line: LineRow, layout: SheetLayout | None, factor: float, repor
             column = _label(form, line.line, number)
             reporter.add(rule, sheet=line.sheet, row=line.row, column=column, cell=cell, value=raw)
         elif not math.isnan(value):
-            line.values[number] = value * factor
+            line.values[number] = value
 
 
 def _broken_value(value: float, *, whole: bool) -> str | None:

@@ -120,7 +120,9 @@ def test_a_backlog_drains_in_one_run_and_survives_being_killed(waiting: Path, tm
     assert count > (1200 if SOAK else 45)
     lived = fresh(waiting, tmp_path / "lived")
     told = json.loads(eduplan(lived, "intake", "--json", EDUPLAN_SETTLE_SECONDS="0").stdout)
-    assert (told["accepted"], told["partly"], told["refused"], told["duplicates"]) == (count, 0, 0, 0)
+    # Retired persons who are still listed make some registers partly good; the project's own figures may come twice.
+    assert (told["accepted"] + told["partly"], told["refused"]) == (count, 0)
+    assert told["duplicates"] == (waiting / "inbox" / "official_figures").is_dir()
     died = fresh(waiting, tmp_path / "died")
     rng = random.Random(7)
     for number in range(KILLS):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import random
 import stat
 from datetime import date, timedelta
 from pathlib import Path
@@ -53,6 +54,22 @@ def test_valid_numbers_pass(number: str) -> None:
 def test_one_wrong_digit_is_always_seen(number: str, place: int, shift: int) -> None:
     wrong = str((int(number[place]) + shift) % 10)
     assert not pseudonym.id_check(number[:place] + wrong + number[place + 1 :])
+
+
+def test_ten_thousand_numbers_agree_with_the_standard() -> None:
+    """Each generated number with every last character: valid with exactly the one that the standard's sum gives."""
+    rng = random.Random(11643)
+    born = date(1930, 1, 1).toordinal()
+    bodies = [
+        f"{rng.randint(110000, 659000)}{date.fromordinal(born + rng.randrange(32_000)):%Y%m%d}{rng.randrange(1000):03d}"
+        for _ in range(10_000)
+    ]
+    right = [body + check_digit(body) for body in bodies]
+    wrong = [body + rng.choice([c for c in "0123456789X" if c != check_digit(body)]) for body in bodies]
+    for numbers_, expected in ((right, True), (wrong, False)):
+        column = np.frombuffer("".join(numbers_).encode(), dtype=np.uint8).reshape(-1, 18)
+        assert (pseudonym.check_ids(column) == expected).all()
+        assert {pseudonym.id_check(number) for number in numbers_[:500]} == {expected}
 
 
 @given(st.text(max_size=20))
