@@ -31,7 +31,7 @@ from warehouse import archive
 from warehouse.archive import Snapshot, snapshot_path, store_file
 from warehouse.clock import now
 from warehouse.errors import EduplanError
-from warehouse.files import canonical_json, sha256_bytes, sha256_file, unique_suffix
+from warehouse.files import TEMP_PREFIX, canonical_json, sha256_bytes, sha256_file, unique_suffix
 from warehouse.ledger import DUPLICATE, VANISHED, ArrivalEvent, Ledger
 from warehouse.lock import exclusive
 from warehouse.paths import Home, package_root, project_root
@@ -258,6 +258,9 @@ def _sweep(home: Home) -> None:
     archive.sweep(home)
     for leftover in home.records.glob(f"{WORK}*"):
         shutil.rmtree(leftover, ignore_errors=True)
+    for folder_ in (home.quarantine, home.receipts):
+        for leftover in folder_.rglob(f"{TEMP_PREFIX}*"):
+            leftover.unlink(missing_ok=True)
 
 
 class _Intake:

@@ -19,6 +19,7 @@ from sources.intake import IntakeReport, contract_versions, scan, take_in
 from tests.support import tiny_parser
 from tests.support.tiny_parser import document
 from warehouse.errors import Fault, Refused
+from warehouse.files import TEMP_PREFIX
 from warehouse.ledger import Ledger
 from warehouse.lock import exclusive
 from warehouse.paths import Home
@@ -231,6 +232,15 @@ def test_an_edited_original_is_not_read_again(home: Home, ledger: Ledger, monkey
     report = run(home, ledger)
     assert report.deliveries == []
     assert any("被改动" in problem for problem in report.problems)
+
+
+def test_half_written_receipts_of_a_dead_intake_are_removed(home: Home, ledger: Ledger) -> None:
+    left = [home.receipts / "school_census" / f"{TEMP_PREFIX}1", home.quarantine / f"{TEMP_PREFIX}2"]
+    for path in left:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"half")
+    run(home, ledger)
+    assert [path for path in left if path.exists()] == []
 
 
 def _subprocess(home: Home, die_at: int = 0, **settings: str) -> subprocess.CompletedProcess[str]:
