@@ -130,9 +130,7 @@ def test_what_belongs_to_no_delivery_refuses_and_holds_nobody(
     assert (trial.builds, ledger.holds()) == (0, [])
 
 
-def test_a_hold_that_did_not_help_is_taken_back(
-    trial: Trial, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_hold_that_did_not_help_is_taken_back(trial: Trial, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     blame(monkeypatch, trial.bad.delivery_id)
     assert not trial.run(False, False).passed
     assert (trial.builds, ledger.holds()) == (1, [])
@@ -141,9 +139,7 @@ def test_a_hold_that_did_not_help_is_taken_back(
     assert isolation.DID_NOT_HELP_ZH in told[1]
 
 
-def test_a_build_that_breaks_leaves_nobody_held(
-    trial: Trial, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_build_that_breaks_leaves_nobody_held(trial: Trial, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
     blame(monkeypatch, trial.bad.delivery_id)
 
     def broken(bench: Workbench) -> None:
