@@ -303,7 +303,7 @@ def test_city_values_are_exactly_what_the_rows_say(built: Built) -> None:
         "teacher_bachelor_share": (100 * 2 / 3, 2, 3, "%"),
         "teacher_certified_share": (25, 1, 4, "%"),
         "teacher_qualified_share": (100, 4, 4, "%"),
-        "urban_compulsory_enrolment": (URBAN / 10000, URBAN, None, "万人"),
+        "urban_compulsory_enrolment": (0.152, 1520, None, "万人"),
         "vocational_books_per_student": (0.009, 9, 1000, "册"),
         "vocational_building_area_per_student": (0, 0, 1000, "平方米"),
         "vocational_dual_share_fulltime": (100, 1, 1, "%"),
