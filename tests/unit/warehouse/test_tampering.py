@@ -13,6 +13,7 @@ import pytest
 from tests.support.candidate_kit import REPORT, delivery, judged, make_candidate
 from warehouse import ledger_tables as t
 from warehouse.attestation import HEAD_FILE
+from warehouse.holds import Hold
 from warehouse.ledger import ArrivalEvent, Ledger
 from warehouse.manifest import MANIFEST_NAME
 from warehouse.paths import Home
@@ -32,6 +33,8 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Home:
         candidate = make_candidate(home, ledger, value)
         publish(home, ledger, candidate, judged(ledger, candidate), artefacts=REPORT)
     ledger.withdraw(ledger.deliveries()[0].delivery_id, reason="误报", person="张科长")
+    held = ledger.active_set()[0]
+    ledger.record_hold(Hold(held.delivery_id, held.feed, held.area_code, held.period, held.part, "c0", "r1", 1, "c"))
     late = delivery(home, ledger, "after the last release", period=2024)
     arrival = ("folder", "inbox/again.csv", "1-2", late.feed, late.sha256, late.delivery_id, "duplicate", "某区教委")
     ledger.record_event(ArrivalEvent(*arrival, at=late.received_at))
