@@ -70,7 +70,7 @@ figures as (
     -- A figure reported twice counts once, with its higher value.
     qualify row_number() over (
         partition by figures.delivery_id, figures.stat_year, figures.school_code, figures.stage, figures.measure
-        order by figures.value desc, figures.member, figures.sheet, figures.row_no, figures.source_cell
+        order by figures.value desc, figures.member asc, figures.sheet asc, figures.row_no asc, figures.source_cell asc
     ) = 1
 )
 

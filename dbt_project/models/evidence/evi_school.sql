@@ -77,7 +77,8 @@ large_districts as (
         and known.area_level = 'district'
         and known.population_2020 >= 200000
     qualify row_number() over (
-        partition by areas.period, areas.area_code order by deliveries.part, deliveries.delivery_id
+        partition by areas.period, areas.area_code
+        order by deliveries.part, deliveries.delivery_id
     ) = 1
 )
 {% for indicator, role, condition in counted %}

@@ -1,4 +1,4 @@
-{#- indicator, role, stages, which of their full-time teachers count: one a person, proved by the row of the main post. -#}
+{#- indicator, role, stages, which of their full-time teachers count: one a person, proved by the main post's row. -#}
 {%- set all_stages = stage_names() -%}
 {%- set compulsory = ['primary', 'junior'] -%}
 {%- set school = ['preschool', 'primary', 'junior', 'senior_general'] -%}
