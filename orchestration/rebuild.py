@@ -20,8 +20,10 @@ from warehouse import candidate as candidates
 from warehouse.archive import is_intact
 from warehouse.candidate import Candidate
 from warehouse.changes import compare
+from warehouse.disclosure import protect
 from warehouse.errors import Refused
 from warehouse.fingerprint import table_fingerprints
+from warehouse.holds import Hold, Selection
 from warehouse.ledger import Ledger
 from warehouse.manifest import Release
 from warehouse.marts_file import MARTS_FILE
@@ -65,7 +67,7 @@ def rebuild(home: Home, release: Release, progress: Progress | None = None) -> R
     rows, waivers = _inputs(home, release)
     with _scratch(home) as scratch:
         read = _read_again(home, scratch, rows, progress or (lambda *_: None))
-        made = _build(scratch, read, waivers)
+        made = _build(home, scratch, release, read, waivers)
         return _compared(home, release, made, rows, read)
 
 
@@ -147,12 +149,35 @@ def _read_row(scratch: Home, row: DeliveryRow, outcome: Any) -> DeliveryRow:
     return replace(row, **{name: getattr(outcome, name) for name in names}, tables=tables)
 
 
-def _build(scratch: Home, rows: Sequence[DeliveryRow], waivers: Sequence[Waiver]) -> Candidate:
+def _build(
+    home: Home, scratch: Home, release: Release, rows: Sequence[DeliveryRow], waivers: Sequence[Waiver]
+) -> Candidate:
     from sources.contract import feed_table
 
-    build = candidates.begin(scratch, rows, feed_table(), waivers)
+    inputs = release.manifest["inputs"]
+    held = tuple(Hold(**{name: item[name] for name in Hold.__dataclass_fields__}) for item in inputs.get("held", []))
+    chosen = Selection(tuple(rows), held)
+    build = candidates.begin(scratch, chosen, feed_table(), waivers, disclosed=str(inputs.get("disclosed", "")))
     dbt.build_models(build)
+    protect(build.database, _told_before(home, release))
     return candidates.seal(scratch, build)
+
+
+def _told_before(home: Home, release: Release) -> Path | None:
+    """The marts that readers had before this release: what they were told, the disclosure step must count as known.
+
+    Raises Refused when they are gone.
+    """
+    previous = release.manifest["previous"]
+    if previous is None:
+        return None
+    marts = home.releases / str(previous["release_id"]) / MARTS_FILE
+    if not marts.is_file():
+        raise Refused(
+            f"发布 {release.release_id} 之前的发布 {previous['release_id']} 不在，无法按当时已公布的内容重建。",
+            "请从备份恢复该发布目录。",
+        )
+    return marts
 
 
 def _compared(

@@ -9,6 +9,7 @@ The ledger's entry is the last step and the only one that counts: files written 
 from __future__ import annotations
 
 import shutil
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,7 +23,6 @@ from sources.claims import Claims
 from sources.connectors import folder, remote, sql
 from sources.connectors.arrival import Arrival
 from sources.connectors.config import SourceSettings, configured
-from sources.findings import Finding
 from sources.pseudonym import load_or_create_key
 from sources.reading import Job, Outcome, ParseFunction, Readers
 from sources.reading_store import place_quarantine, place_tables, quarantine_path
@@ -31,8 +31,8 @@ from warehouse import archive
 from warehouse.archive import Snapshot, snapshot_path, store_file
 from warehouse.clock import now
 from warehouse.errors import EduplanError
-from warehouse.files import TEMP_PREFIX, canonical_json, sha256_bytes, sha256_file, unique_suffix
-from warehouse.ledger import DUPLICATE, VANISHED, ArrivalEvent, Ledger
+from warehouse.files import TEMP_PREFIX, SyncLater, canonical_json, sha256_bytes, sha256_file, unique_suffix
+from warehouse.ledger import DUPLICATE, VANISHED, ArrivalEvent, Ledger, Reading
 from warehouse.lock import exclusive
 from warehouse.paths import Home, package_root, project_root
 from warehouse.records import DeliveryRow
@@ -46,6 +46,9 @@ SHIPPED_FEED: Final = "official_figures"
 WORK: Final = ".work-"
 # How many messages one intake takes from a stream; what is left waits for the next.
 STREAM_LIMIT: Final = 10_000
+# Readings are entered together: at most so many, and none waits longer than so many seconds for the next one.
+BATCH: Final = 32
+BATCH_SECONDS: Final = 1.0
 
 # (done, total, what is being done)
 Progress = Callable[[int, int, str], None]
@@ -290,6 +293,9 @@ class _Intake:
         self._waiting: deque[tuple[_Taken, Job | None]] = deque()
         self._started: set[tuple[str, str]] = set()
         self._report = IntakeReport()
+        self._later = SyncLater()
+        self._entries: list[Reading | ArrivalEvent] = []
+        self._flushed = time.monotonic()
         self._done = 0
         self._total = 0
 
@@ -302,6 +308,7 @@ class _Intake:
                     self._finish_oldest()
             while self._waiting:
                 self._finish_oldest()
+            self._flush()
         return self._report
 
     def _archived(self, arrivals: Sequence[Arrival]) -> Iterator[_Taken]:
@@ -391,11 +398,20 @@ class _Intake:
         taken, job = self._waiting.popleft()
         if job is None:
             self._report.duplicates += 1
-            self._ledger.record_event(self._event(taken, DUPLICATE))
+            self._entries.append(self._event(taken, DUPLICATE))
         else:
             self._record(taken, self._judged(taken, self._readers.result(job)))
             shutil.rmtree(job.out_dir, ignore_errors=True)
+        if len(self._entries) >= BATCH or time.monotonic() - self._flushed > BATCH_SECONDS:
+            self._flush()
         self._step(taken.arrival.file_name)
+
+    def _flush(self) -> None:
+        """First the files of the readings are on disk, then the ledger says that they count."""
+        self._later.sync()
+        self._ledger.record_all(self._entries)
+        self._entries.clear()
+        self._flushed = time.monotonic()
 
     def _judged(self, taken: _Taken, outcome: Outcome) -> Outcome:
         return self._claims.judge(
@@ -408,13 +424,14 @@ class _Intake:
         )
 
     def _record(self, taken: _Taken, outcome: Outcome) -> None:
-        tables = place_tables(self._home, taken.arrival.feed, taken.delivery_id, taken.version, outcome.tables)
-        row = self._row(taken, outcome, tables)
-        findings: Sequence[Finding] = outcome.findings
-        place_quarantine(self._home, taken.delivery_id, findings)
-        write_receipt(self._home, row, findings, feed_title_zh=self._feeds[row.feed].title_zh, marked=outcome.marked)
+        with self._later.noting():
+            tables = place_tables(self._home, taken.arrival.feed, taken.delivery_id, taken.version, outcome.tables)
+            row = self._row(taken, outcome, tables)
+            place_quarantine(self._home, taken.delivery_id, outcome.findings)
+            title = self._feeds[row.feed].title_zh
+            write_receipt(self._home, row, outcome.findings, feed_title_zh=title, marked=outcome.marked)
         files = {path: sha256_file(self._home.root / path) for path in self._files(row)}
-        self._ledger.record_delivery(row, size=taken.snapshot.size, event=self._event(taken, row.status), files=files)
+        self._entries.append(Reading(row, taken.snapshot.size, self._event(taken, row.status), files))
         self._claims.add(row)
         self._report.deliveries.append(row)
 

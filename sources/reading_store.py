@@ -37,9 +37,10 @@ def place_tables(
     staging.mkdir()
     for table, path in tables.items():
         path.rename(staging / f"{table}.parquet")
-    fsync_tree(staging)
     shutil.rmtree(target, ignore_errors=True)
     staging.rename(target)
+    # Nothing counts before the ledger's entry, so the order of name and content does not matter here.
+    fsync_tree(target)
     fsync_dir(folder)
     return {table: home.relative(target / f"{table}.parquet") for table in sorted(tables)}
 

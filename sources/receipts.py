@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from sources.findings import Finding
-from warehouse.files import fsync_dir, pretty_json, write_atomic
+from warehouse.files import fsync_dir, fsync_file, pretty_json, write_atomic
 from warehouse.ledger import Withdrawal
 from warehouse.masking import mask_personal
 from warehouse.paths import Home
@@ -85,6 +85,7 @@ def _place_copy(marked: MarkedCopy | None, target: Path) -> None:
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     marked.path.replace(target)
+    fsync_file(target)
     fsync_dir(target.parent)
 
 

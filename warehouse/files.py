@@ -9,7 +9,10 @@ import hashlib
 import itertools
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, is_dataclass
 from datetime import date, datetime
 from decimal import Decimal
@@ -18,6 +21,9 @@ from typing import Any
 
 TEMP_PREFIX = ".tmp-"
 _counter = itertools.count()
+# How many files wait for the disk at a time: they share its round trips.
+_SYNCING = 8
+_noted: ContextVar[dict[Path, None] | None] = ContextVar("noted", default=None)
 
 
 def sha256_bytes(data: bytes) -> str:
@@ -57,8 +63,38 @@ def unique_suffix() -> str:
     return f"{os.getpid()}-{next(_counter)}"
 
 
+class SyncLater:
+    """Many small files, forced to disk together: beside each other, and each directory once.
+
+    For files that count only when something written after them says so: `sync` comes before that.
+    """
+
+    def __init__(self) -> None:
+        self._paths: dict[Path, None] = {}
+
+    @contextmanager
+    def noting(self) -> Iterator[None]:
+        """Within the block nothing waits for the disk; what would have is noted."""
+        token = _noted.set(self._paths)
+        try:
+            yield
+        finally:
+            _noted.reset(token)
+
+    def sync(self) -> None:
+        """Force everything noted to disk, and forget it. Raises OSError; then nothing may be said to count."""
+        with ThreadPoolExecutor(_SYNCING) as pool:
+            for _ in pool.map(fsync_file, self._paths):
+                pass
+        self._paths.clear()
+
+
 def fsync_file(path: Path) -> None:
-    """Force a file's content to disk. Raises OSError."""
+    """Force a file's content to disk, now or with the others (`SyncLater`). Raises OSError."""
+    noted = _noted.get()
+    if noted is not None:
+        noted[path] = None
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -89,10 +125,13 @@ def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
         with os.fdopen(descriptor, "wb") as handle:
             handle.write(data)
             handle.flush()
-            os.fsync(handle.fileno())
+            if _noted.get() is None:
+                os.fsync(handle.fileno())
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+    if _noted.get() is not None:
+        fsync_file(path)
     fsync_dir(path.parent)
 
 

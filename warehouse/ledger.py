@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
 DUPLICATE: Final = "duplicate"
 VANISHED: Final = "vanished"
+_TAIL_OPTION: Final = "eduplan_tail"
 
 
 def _nothing() -> None:
@@ -89,6 +90,23 @@ class Withdrawal:
     at: str
 
 
+@dataclass(frozen=True)
+class Reading:
+    """A delivery as it was read, for the ledger: size of the snapshot in bytes, the arrival that brought it, and what
+    the reading left (path below the home -> SHA-256)."""
+
+    row: DeliveryRow
+    size: int
+    event: ArrivalEvent | None
+    files: Mapping[str, str]
+
+
+class _Tail:
+    """The last entry of the journal as one transaction knows it: it appends alone."""
+
+    last: tuple[int, str] | None = None
+
+
 class Ledger:
     """One ledger database. Safe for several processes; every method is its own transaction. Raises Fault when the
     database cannot be reached or stays locked."""
@@ -112,7 +130,7 @@ class Ledger:
     def writing(self) -> Iterator[sa.Connection]:
         """One writing transaction, alone among all writers of this ledger; for `warehouse` itself."""
         with self._translated(), self._engine.connect() as connection:
-            writing = connection.execution_options(**{t.WRITE_OPTION: True})
+            writing = connection.execution_options(**{t.WRITE_OPTION: True, _TAIL_OPTION: _Tail()})
             with writing.begin():
                 t.serialise_writers(writing)
                 yield writing
@@ -142,18 +160,17 @@ class Ledger:
 
         `files` maps each file the reading left (path below the home) to its SHA-256, for `warehouse.verify`.
         """
+        self.record_all([Reading(row, size, event, files or {})])
+
+    def record_all(self, entries: Iterable[Reading | ArrivalEvent]) -> None:
+        """Record readings, and arrivals that brought nothing new, in one transaction and in this order; each is
+        recorded once and repeated in vain."""
         with self.writing() as connection:
-            if event is not None:
-                _insert_event(connection, event)
-            known = _select_delivery(connection, row.delivery_id, row.contract_version)
-            if known is not None:
-                return
-            _insert_snapshot(connection, row, size)
-            payload = {**_delivery_payload(row), "arrival": _arrival_number(connection, row.delivery_id)}
-            seq = _append(connection, "delivery", payload)
-            values = {**payload, "tables": canonical_json(row.tables).decode("utf-8")}
-            connection.execute(t.delivery.insert().values(**values, journal_seq=seq))
-            _insert_files(connection, row, files or {})
+            for entry in entries:
+                if isinstance(entry, ArrivalEvent):
+                    _insert_event(connection, entry)
+                else:
+                    _insert_reading(connection, entry)
 
     def record_event(self, event: ArrivalEvent) -> None:
         """Record an arrival that brought nothing new; the same arrival twice is one row."""
@@ -417,9 +434,25 @@ def _head(connection: sa.Connection) -> tuple[int, str] | None:
 
 
 def _append(connection: sa.Connection, kind: str, payload: object) -> int:
-    entry = next_entry(_head(connection), at=_instant(), kind=kind, payload=payload)
-    connection.execute(t.journal.insert().values(**asdict(entry)))
+    tail: _Tail = connection.get_execution_options()[_TAIL_OPTION]
+    entry = next_entry(tail.last or _head(connection), at=_instant(), kind=kind, payload=payload)
+    connection.execute(t.journal.insert(), asdict(entry))
+    tail.last = (entry.seq, entry.hash)
     return entry.seq
+
+
+def _insert_reading(connection: sa.Connection, entry: Reading) -> None:
+    row = entry.row
+    if entry.event is not None:
+        _insert_event(connection, entry.event)
+    if _select_delivery(connection, row.delivery_id, row.contract_version) is not None:
+        return
+    _insert_snapshot(connection, row, entry.size)
+    payload = {**_delivery_payload(row), "arrival": _arrival_number(connection, row.delivery_id)}
+    seq = _append(connection, "delivery", payload)
+    values = {**payload, "tables": canonical_json(row.tables).decode("utf-8"), "journal_seq": seq}
+    connection.execute(t.delivery.insert(), values)
+    _insert_files(connection, row, entry.files)
 
 
 def _insert_event(connection: sa.Connection, event: ArrivalEvent) -> None:
@@ -427,7 +460,7 @@ def _insert_event(connection: sa.Connection, event: ArrivalEvent) -> None:
     if connection.execute(known).first() is None:
         values = {**asdict(event), "at": event.at.isoformat(), "event_key": event.key}
         _append(connection, "event", values)
-        connection.execute(t.event.insert().values(**values))
+        connection.execute(t.event.insert(), values)
 
 
 def _insert_snapshot(connection: sa.Connection, row: DeliveryRow, size: int) -> None:
@@ -435,14 +468,14 @@ def _insert_snapshot(connection: sa.Connection, row: DeliveryRow, size: int) -> 
     if connection.execute(known).first() is None:
         values = {"sha256": row.sha256, "size": size, "first_seen": row.received_at.isoformat()}
         _append(connection, "snapshot", values)
-        connection.execute(t.snapshot.insert().values(**values))
+        connection.execute(t.snapshot.insert(), values)
 
 
 def _insert_files(connection: sa.Connection, row: DeliveryRow, files: Mapping[str, str]) -> None:
     values = {"delivery_id": row.delivery_id, "contract_version": row.contract_version}
     seq = _append(connection, "records", {**values, "files": dict(files)})
     text = canonical_json(files).decode("utf-8")
-    connection.execute(t.record_file.insert().values(**values, files=text, journal_seq=seq))
+    connection.execute(t.record_file.insert(), {**values, "files": text, "journal_seq": seq})
 
 
 def _select_delivery(connection: sa.Connection, delivery_id: str, contract_version: str) -> Any | None:

@@ -45,9 +45,9 @@ KILLS = {
     "while tidying up behind others": ("warehouse.reconcile:settle_releases", "after"),
     "after landing, before it is archived": ("tests.support.candidate_kit:store_bytes", "before"),
     "archived, before it is read": ("tests.support.candidate_kit:store_bytes", "after"),
-    "read, before the ledger knows": ("warehouse.ledger:Ledger.record_delivery", "before"),
+    "read, before the ledger knows": ("warehouse.ledger:Ledger.record_all", "before"),
     "in the middle of the ledger's entry": ("warehouse.ledger:_insert_snapshot", "after"),
-    "entered, before anything is built": ("warehouse.ledger:Ledger.record_delivery", "after"),
+    "entered, before anything is built": ("warehouse.ledger:Ledger.record_all", "after"),
     "with an empty work directory": ("warehouse.candidate:take_lease", "before"),
     "with a leased work directory": ("warehouse.candidate:take_lease", "after"),
     "in the middle of the records schema": ("warehouse.candidate:_create_table", "after"),
@@ -84,7 +84,7 @@ STARVED = {
     "volume read-only at the flip": ("warehouse.release:replace_symlink", errno.EROFS),
     "quota used up while building": ("warehouse.candidate:_create_records", errno.EDQUOT),
     "input and output fail while sealing": ("warehouse.candidate:fsync_tree", errno.EIO),
-    "no descriptors left at the ledger": ("warehouse.ledger:Ledger.record_delivery", errno.EMFILE),
+    "no descriptors left at the ledger": ("warehouse.ledger:Ledger.record_all", errno.EMFILE),
 }
 
 
@@ -431,7 +431,7 @@ def a_lease_from_the_future(home: Home, patch: pytest.MonkeyPatch) -> None:
     """Taken while the clock was years ahead, by a process of this machine that is gone: no waiting for years."""
     with patch.context() as inner:
         inner.setenv("EDUPLAN_NOW", "2090-01-01T00:00:00+08:00")
-        killed_at(home, "warehouse.ledger:Ledger.record_delivery", "before")
+        killed_at(home, "warehouse.ledger:Ledger.record_all", "before")
 
 
 BLOWS: list[Callable[[Home, pytest.MonkeyPatch], None]] = [

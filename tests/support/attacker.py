@@ -60,7 +60,7 @@ Cell = tuple[Any, ...]
 
 
 class Attacker:
-    """Everything published about cells, over all releases; a cell is (mart or indicator, column, area, period, stage)."""
+    """Everything published about cells, over all releases; a cell: (mart or indicator, column, area, period, stage)."""
 
     def __init__(self, releases: Iterable[Path]) -> None:
         self.known: dict[Cell, Fraction] = {}
@@ -140,18 +140,18 @@ class Attacker:
 def _reduced(rows: Sequence[dict[Cell, Fraction]]) -> list[dict[Cell, Fraction]]:
     """Gauss-Jordan on sparse rows."""
     pivots: dict[Cell, dict[Cell, Fraction]] = {}
-    for row in rows:
-        row = dict(row)
+    for equation in rows:
+        row = dict(equation)
         for cell in [cell for cell in row if cell in pivots]:
             _subtract(row, pivots[cell], row.get(cell, Fraction(0)))
         if not row:
             continue
         pivot = min(row)
         scale = row[pivot]
-        row = {cell: factor / scale for cell, factor in row.items()}
+        scaled = {cell: factor / scale for cell, factor in row.items()}
         for other in pivots.values():
-            _subtract(other, row, other.get(pivot, Fraction(0)))
-        pivots[pivot] = row
+            _subtract(other, scaled, other.get(pivot, Fraction(0)))
+        pivots[pivot] = scaled
     return list(pivots.values())
 
 

@@ -133,7 +133,7 @@ def _further(connection: duckdb.DuckDBPyConnection) -> None:
     """Rates, shares and means of the feeds beside census, register and finance: one district and the city."""
     connection.executemany(
         "insert into marts.fct_indicator_value select ?, area, level, year, year || '年', ?::double * ? / ?, ?, ?, ?,"
-        " 'computed', 'final', 1, 1, date '2024-03-01', null"
+        " 'computed', 'final', 1, 1, date '2024-03-01', null, null"
         " from (select unnest(generate_series(2021, 2023))::int as year),"
         " (values ('500000', 'city'), ('500103', 'district')) as places(area, level)",
         [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
@@ -11,8 +11,9 @@ from orchestration import isolation, steps
 from orchestration.report import RunRecord
 from orchestration.steps import Workbench
 from tests.support.candidate_kit import delivery, make_candidate, make_verdict, rule
-from warehouse.candidate import Candidate
+from warehouse.candidate import Candidate, code_digest
 from warehouse.holds import Hold, Selection, lapsed, without
+from warehouse.lease import Fence, held
 from warehouse.ledger import Ledger
 from warehouse.paths import Home
 from warehouse.verdict import Verdict
@@ -64,16 +65,16 @@ def test_held_deliveries_are_part_of_what_a_candidate_is(home: Home, ledger: Led
     from warehouse.candidate import candidate_id
 
     row = delivery(home, ledger, "one")
-    plain, held = Selection((row,)), Selection((row,), (hold(row),))
-    ids = {candidate_id(s.active, code_digest="x", held=s.held_contents()) for s in (plain, held)}
+    chosen = (Selection((row,)), Selection((row,), (hold(row),)))
+    ids = {candidate_id(s.active, code_digest="x", held=s.held_contents()) for s in chosen}
     assert len(ids) == 2
 
 
 class Trial:
     """A bench on which the gate's answers are given in order and nothing is really built."""
 
-    def __init__(self, home: Home, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.bench = Workbench(home, ledger, RunRecord())
+    def __init__(self, home: Home, ledger: Ledger, fence: Fence, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.bench = Workbench(home, ledger, fence, code_digest(), RunRecord())
         delivery(home, ledger, "predecessor")
         self.candidate = make_candidate(home, ledger, 1.0)
         self.bad = ledger.active_set({"official_figures": "v1"})[0]
@@ -99,8 +100,9 @@ class Trial:
 
 
 @pytest.fixture
-def trial(home: Home, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Trial:
-    return Trial(home, ledger, monkeypatch)
+def trial(home: Home, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Trial]:
+    with held(home, ledger, steps.RUN_LOCK) as fence:
+        yield Trial(home, ledger, fence, monkeypatch)
 
 
 def blame(monkeypatch: pytest.MonkeyPatch, *ids: str) -> None:

@@ -34,8 +34,9 @@ def test_the_id_depends_on_inputs_and_code_only(home: Home, ledger: Ledger, tmp_
 
 def test_the_code_digest_sees_sources_and_not_the_sample_city(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("dbt_project/models/a.sql", "sources/x.py", "sources/sample/y.py", "warehouse/candidate.py",
-                 "warehouse/records.py", "warehouse/disclosure.py", "warehouse/disclosure.yaml",
-                 "warehouse/suppression.py", "dbt_project/target/b.sql", "dbt_project/logs/c.sql"):  # fmt: skip
+                 "warehouse/agreed_tables.py", "warehouse/records.py", "warehouse/disclosure.py",
+                 "warehouse/disclosure.yaml", "warehouse/suppression.py",
+                 "dbt_project/target/b.sql", "dbt_project/logs/c.sql"):  # fmt: skip
         path = tmp_path / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("1")

@@ -21,7 +21,8 @@ from warehouse.release import publish
 from warehouse.signing import PUBLIC_KEY
 from warehouse.verify import verify
 
-TABLES = sorted(t.metadata.tables)
+# A lease says who works at this moment and is rewritten all the time: it is no evidence of anything, so not journaled.
+TABLES = sorted(set(t.metadata.tables) - {t.lease.name})
 
 
 @pytest.fixture(scope="module")
