@@ -3,7 +3,6 @@
 {%- set undergraduate = "scale_group = 'undergraduate'" -%}
 {%- set stem = undergraduate ~ " and " ~ is_stem_field('field') -%}
 {%- set college = is_vocational_institution('institution_kind') -%}
-{%- set school = "is_vocational" -%}
 {%- set counted = [
     ('stg_higher_enrolment', 'he_total_scale', 'numerator', 'enrolled', 'true'),
     ('stg_higher_enrolment', 'he_postgraduate', 'numerator', 'enrolled', "scale_group = 'postgraduate'"),
@@ -13,15 +12,17 @@
     ('stg_higher_enrolment', 'he_stem_share', 'denominator', 'enrolled', undergraduate),
     ('stg_higher_staff', 'he_senior_title_share', 'numerator', 'full_time_teachers', is_senior_title('title')),
     ('stg_higher_staff', 'he_senior_title_share', 'denominator', 'full_time_teachers', 'true'),
+    ('stg_higher_staff', 'college_dual_share_professional', 'numerator', 'dual_qualified', college),
+    ('stg_higher_staff', 'college_dual_share_professional', 'denominator', 'professional_teachers', college),
+    ('stg_higher_staff', 'vet_dual_share_professional', 'numerator', 'dual_qualified', college),
+    ('stg_higher_staff', 'vet_dual_share_professional', 'denominator', 'professional_teachers', college),
+    ('stg_higher_staff', 'college_dual_share_fulltime', 'numerator', 'dual_qualified', college),
+    ('stg_higher_staff', 'college_dual_share_fulltime', 'denominator', 'full_time_teachers', college),
+    ('stg_higher_staff', 'vet_dual_share_fulltime', 'numerator', 'dual_qualified', college),
+    ('stg_higher_staff', 'vet_dual_share_fulltime', 'denominator', 'full_time_teachers', college),
 ] -%}
-{%- for name, teachers in [('professional', 'professional_teachers'), ('fulltime', 'full_time_teachers')] -%}
-    {%- for owner in ['college', 'vet'] -%}
-        {%- set id = owner ~ '_dual_share_' ~ name -%}
-        {%- do counted.append(('stg_higher_staff', id, 'numerator', 'dual_qualified', college)) -%}
-        {%- do counted.append(('stg_higher_staff', id, 'denominator', teachers, college)) -%}
-    {%- endfor -%}
-{%- endfor -%}
 {%- set people = [('avg_years_schooling', 15, 'null'), ('avg_years_schooling_working_age', 16, 59)] -%}
+{%- set sides = [('numerator', 'people.residents * people.schooling_years'), ('denominator', 'people.residents')] -%}
 {%- set posts = [
     ('vet_dual_share_professional', 'numerator', is_dual_qualified_professional('dual_qualified', 'professional_course')),
     ('vet_dual_share_professional', 'denominator', 'coalesce(professional_course, false)'),
@@ -29,10 +30,20 @@
     ('vet_dual_share_fulltime', 'denominator', 'true'),
 ] -%}
 {%- set cohort = [
-    ('numerator', 'junior', 'expected_graduates', '', 'primary', '- ' ~ cohort_years()),
+    ('numerator', 'junior', 'expected_graduates', '+ 0', 'primary', '- ' ~ cohort_years()),
     ('denominator', 'primary', 'entrants', '+ ' ~ cohort_years(), 'junior', '+ ' ~ cohort_years()),
 ] -%}
-with named as (
+with figures as (
+    select figures.* from {{ ref('stg_census_figure') }} as figures
+    where figures.measure in ('entrants', 'expected_graduates')
+    -- A figure reported twice counts once, with its higher value.
+    qualify row_number() over (
+        partition by figures.delivery_id, figures.stat_year, figures.school_code, figures.stage, figures.measure
+        order by -figures.value, figures.member, figures.sheet, figures.row_no, figures.source_cell
+    ) = 1
+),
+
+named as (
     {%- for model, indicator, role, column, condition in counted %}
     select
         '{{ indicator }}' as indicator_id,
@@ -49,7 +60,7 @@ with named as (
     union all
     {%- endfor %}
     {%- for indicator, first_age, last_age in people %}
-    {%- for role, amount in [('numerator', 'people.residents * people.schooling_years'), ('denominator', 'people.residents')] %}
+    {%- for role, amount in sides %}
     select
         '{{ indicator }}' as indicator_id,
         people.stat_year as period,
@@ -98,7 +109,7 @@ with named as (
         figures.sheet,
         figures.row_no,
         figures.source_cell
-    from {{ ref('stg_census_figure') }} as figures
+    from figures
     inner join {{ ref('int_school_year') }} as schools
         on
             figures.delivery_id = schools.delivery_id
@@ -114,11 +125,6 @@ with named as (
     where
         figures.stage = '{{ stage }}'
         and figures.measure = '{{ measure }}'
-    -- A figure reported twice counts once, with its higher value.
-    qualify row_number() over (
-        partition by figures.delivery_id, figures.stat_year, figures.school_code
-        order by figures.value desc, figures.member, figures.sheet, figures.row_no, figures.source_cell
-    ) = 1
     {%- if not loop.last %}
     union all
     {%- endif %}

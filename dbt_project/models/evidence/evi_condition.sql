@@ -1,5 +1,9 @@
 {#- Cells on premises, each the share of its school's learners who are in the part, and the cells of those learners. -#}
-{%- set measures = {'building_area_m2': ('building_area', 1), 'books': ('books', 1), 'equipment_value_wan': ('equipment', 10000)} -%}
+{%- set measures = {
+    'building_area_m2': ('building_area', 1),
+    'books': ('books', 1),
+    'equipment_value_wan': ('equipment', 10000),
+} -%}
 with counted as (
     {%- for part in ['compulsory', 'vocational'] %}
     {%- set last_part = loop.last %}
@@ -76,7 +80,7 @@ enrolled as (
     -- A figure reported twice counts once, with its higher value.
     qualify row_number() over (
         partition by figures.delivery_id, figures.stat_year, figures.school_code, figures.stage
-        order by figures.value desc, figures.member, figures.sheet, figures.row_no, figures.source_cell
+        order by -figures.value, figures.member, figures.sheet, figures.row_no, figures.source_cell
     ) = 1
 )
 

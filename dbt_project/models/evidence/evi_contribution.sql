@@ -1,4 +1,6 @@
-{%- set subjects = ['evi_census_figure', 'evi_school', 'evi_teacher', 'evi_finance', 'evi_fiscal', 'evi_population', 'evi_condition'] -%}
+{%- set subjects = [
+    'evi_census_figure', 'evi_school', 'evi_teacher', 'evi_finance', 'evi_fiscal', 'evi_population', 'evi_condition',
+] -%}
 {%- set formulas = ['int_indicator_part', 'int_gross_rate_part', 'int_fiscal_part', 'int_condition_part'] -%}
 with contributions as (
     {%- for subject in subjects %}
