@@ -176,11 +176,15 @@ def test_every_computed_figure_is_the_sum_of_its_rows(city: Released, candidate:
         WITH areas AS (
             SELECT indicator_id, period, area_code, role, sum(amount) / max(divisor) AS amount
             FROM evidence.evi_contribution WHERE role <> 'value' GROUP BY ALL
+        ),
+        members AS (
+            SELECT period, area_code, part_area_code FROM intermediate.int_area_member
+            UNION SELECT period, area_code, area_code FROM intermediate.int_city_part
         )
         SELECT a.indicator_id, m.area_code, a.period,
             sum(amount) FILTER (WHERE role = 'numerator'), sum(amount) FILTER (WHERE role = 'denominator')
         FROM areas AS a
-        INNER JOIN intermediate.int_area_member AS m ON m.period = a.period AND m.part_area_code = a.area_code
+        INNER JOIN members AS m ON m.period = a.period AND m.part_area_code = a.area_code
         GROUP BY ALL
     """
     sums = {row[:3]: row[3:] for row in candidate.execute(query).fetchall()}
