@@ -98,14 +98,21 @@ BAD = {
 }
 
 
+# One quarantined row is built and published like another: the whole way once is enough.
+ONLY_TAKEN_IN = {"unknown school type", "negative count"}
+
+
 @pytest.mark.parametrize("case", BAD)
 def test_a_bad_workbook_is_answered_in_chinese_and_harms_nothing(home: Path, case: str) -> None:
     edit, status, word = BAD[case]
     before = current(home)
     path = hand_in(home, edit, "有误.xlsx")
     rehearsal = eduplan(home, "check", str(path), "--feed", "school_census", expect=1)
-    done = json.loads(run(home, "--json", expect=None).stdout)
-    (delivery,) = done["intake"]["deliveries"]
+    if case in ONLY_TAKEN_IN:
+        taken = json.loads(eduplan(home, "intake", "--json", EDUPLAN_SETTLE_SECONDS="0").stdout)
+    else:
+        taken = json.loads(run(home, "--json", expect=None).stdout)["intake"]
+    (delivery,) = taken["deliveries"]
     receipt = json.loads((home / "receipts" / "school_census" / f"{delivery}.json").read_text(encoding="utf8"))
     assert receipt["status"] == status
     about = [f for f in receipt["findings"] if word in json.dumps(f, ensure_ascii=False)]
@@ -115,7 +122,7 @@ def test_a_bad_workbook_is_answered_in_chinese_and_harms_nothing(home: Path, cas
         exact = [f for f in about if f["row_no"] and f["column_name"]]
         assert exact, receipt["findings"]
         assert all(f["sheet"].strip() and f["row_no"] >= 6 for f in exact)
-        assert done["intake"]["partly"] == 1
+        assert taken["partly"] == 1
     else:
         assert current(home) == before
     # Whatever became of it, readers see one whole release.
