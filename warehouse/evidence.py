@@ -36,6 +36,11 @@ _ROWS: Final = """
         SELECT e.*
         FROM evidence.evi_contribution AS e
         WHERE e.indicator_id = $indicator AND e.period = $period
+            -- Where a published figure stands for incomplete records, its row alone is behind the value.
+            AND (e.role = 'value') = (
+                SELECT max(v.method) = 'official' FROM marts.fct_indicator_value AS v
+                WHERE v.indicator_id = $indicator AND v.area_code = $area AND v.period = $period
+            )
             AND (e.area_code = $area OR e.area_code IN (
                 SELECT part_area_code FROM intermediate.int_area_member WHERE area_code = $area AND period = $period
             ))
@@ -193,7 +198,8 @@ def lineage_of(database: Path) -> Lineage | None:
     kinds: dict[str, tuple[str, int]] = {}
     for indicator, area, period, feed, delivery in zip(*(column.to_pylist() for column in table.columns), strict=True):
         sets.setdefault((indicator, area, period), set()).add(delivery)
-        kinds[delivery] = (feed, period)
+        # A cohort's first year stands behind a later year too; a delivery is of its own, the earliest.
+        kinds[delivery] = min(kinds.get(delivery, (feed, period)), (feed, period))
     return Lineage({key: frozenset(names) for key, names in sets.items()}, kinds)
 
 

@@ -1,11 +1,18 @@
 -- Numerator and denominator of every computed indicator: the city is the sum of districts and municipal schools.
 -- Not asked of what only the city as a whole has.
-with cities as (
-    select * from {{ ref('fct_indicator_value') }}
+with of_the_city as (
+    select distinct indicator_id as known_id from {{ ref('int_city_part') }}
+),
+
+cities as (
+    select computed.*
+    from {{ ref('fct_indicator_value') }} as computed
+    left join of_the_city
+        on computed.indicator_id = of_the_city.known_id
     where
-        area_level = 'city'
-        and method = 'computed'
-        and indicator_id not in (select indicator_id from {{ ref('int_city_part') }})
+        computed.area_level = 'city'
+        and computed.method = 'computed'
+        and of_the_city.known_id is null
 ),
 
 leaves as (

@@ -21,10 +21,12 @@ from warehouse.paths import Home
 
 _SHOWN: Final = 30
 _CAUSES: Final = 3
+_REASONS: Final = 5
 
 
 def status(*, as_json: bool) -> int:
     """What is published, how old it is, what waits, and what each feed delivered."""
+    from orchestration.situation import situation
     from sources import contract, intake
 
     home = Home.from_env()
@@ -34,6 +36,7 @@ def status(*, as_json: bool) -> int:
         arrivals = intake.scan(home, ledger)
         active = ledger.active_set(intake.contract_versions())
         counts = Counter((row.feed, row.status) for row in active)
+        facts = situation(home, ledger)
     standing = current(home)
     titles = {feed: contract.load(feed).info.title_zh for feed in contract.feeds()}
     feeds = [
@@ -46,6 +49,7 @@ def status(*, as_json: bool) -> int:
         "published_at": standing.manifest["published_at"] if standing else None,
         "waiting": len(arrivals),
         "feeds": feeds,
+        **facts,
     }
     if as_json:
         print_json(content)
@@ -61,8 +65,30 @@ def _print_status(content: Mapping[str, Any], feeds: list[dict[str, Any]]) -> No
     else:
         out.print("当前发布：尚无")
     out.print(f"等待收取：{content['waiting']} 件")
+    _print_situation(content)
     columns = [("类别", "left"), ("名称", "left"), ("接收", "right"), ("部分接收", "right"), ("退回", "right")]
     out.print(table("采用的报送件", columns, [tuple(feed.values()) for feed in feeds]))
+
+
+def _print_situation(content: Mapping[str, Any]) -> None:
+    """What an engineer on call asks next; lists are cut, `--json` has them whole."""
+    running, gate, release = content["running"], content["gate"], content["release"]
+    out.print(
+        f"正在运行：{running['host']} 进程 {running['pid']}，自 {running['since']}" if running else "正在运行：无"
+    )
+    if release is not None and release["behind_since"]:
+        out.print(f"尚未发布：{release['behind_since']} 起收取的报送件还不在当前发布中")
+    if gate is not None:
+        out.print(f"门禁拒绝候选 {gate['candidate_id']}（{len(gate['reasons'])} 项）：", markup=False)
+        for reason in gate["reasons"][:_REASONS]:
+            out.print(f"  {reason}", markup=False)
+    for hold in content["held"][:_REASONS]:
+        out.print(f"暂缓采用：{hold['feed']} {hold['delivery_id']}：{hold['reason']}", markup=False)
+    for late in content["late"][-_REASONS:]:
+        due = f"{late['title_zh']} {late['period']}（截止 {late['due']}）"
+        out.print(f"逾期：{due}应报 {late['expected']}，缺 {late['missing']}")
+    if len(content["late"]) > _REASONS:
+        out.print(f"共 {len(content['late'])} 项逾期，其余用 --json 查看。")
 
 
 def list_releases(*, as_json: bool) -> int:

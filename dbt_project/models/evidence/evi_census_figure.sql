@@ -30,6 +30,15 @@
     ('junior_pupil_teacher_ratio', 'numerator', ['junior'], 'all', pupils),
     ('senior_pupil_teacher_ratio', 'numerator', ['senior_general'], 'all', pupils),
     ('pre_pupil_teacher_ratio', 'numerator', ['preschool'], 'all', pupils),
+    ('pre_public_enrolment', 'numerator', ['preschool'], 'public', pupils),
+    ('urban_compulsory_enrolment', 'numerator', ['primary', 'junior'], 'urban', pupils),
+    ('compulsory_large_class_share', 'numerator', ['primary', 'junior'], 'all', from_56),
+    ('compulsory_large_class_share', 'denominator', ['primary', 'junior'], 'all', classes),
+    ('compulsory_super_class_share', 'numerator', ['primary', 'junior'], 'all', ['band_ge66']),
+    ('compulsory_super_class_share', 'denominator', ['primary', 'junior'], 'all', classes),
+    ('pre_gross_enrolment', 'numerator', ['preschool'], 'all', pupils),
+    ('compulsory_gross_enrolment', 'numerator', ['primary', 'junior'], 'all', pupils),
+    ('senior_gross_enrolment', 'numerator', ['senior_general', 'senior_vocational'], 'all', pupils),
 ] -%}
 with counted as (
     {%- for indicator, role, stages, whose, measures in counted %}
@@ -70,7 +79,7 @@ figures as (
     -- A figure reported twice counts once, with its higher value.
     qualify row_number() over (
         partition by figures.delivery_id, figures.stat_year, figures.school_code, figures.stage, figures.measure
-        order by figures.value desc, figures.member, figures.sheet, figures.row_no, figures.source_cell
+        order by figures.value desc, figures.member asc, figures.sheet asc, figures.row_no asc, figures.source_cell asc
     ) = 1
 )
 
@@ -102,6 +111,7 @@ where
     and (
         counted.whose = 'all'
         or (counted.whose = 'public' and schools.is_public)
+        or (counted.whose = 'urban' and {{ is_urban('schools.urban_rural_code') }})
         or (
             counted.whose = 'inclusive'
             and {{ is_inclusive('schools.is_public', 'schools.is_inclusive_private') }}

@@ -4,10 +4,10 @@
     ('education_spend_total', 'numerator', none, 'jz_3', 'amount_1', 1, 1),
 ] -%}
 {%- for stage in ['primary', 'junior'] -%}
-    {%- set id = 'budget_spend_per_pupil_' ~ stage -%}
-    {%- do counted.append((id, 'numerator', stage, 'jz_3', 'amount_3', 1, 1)) -%}
-    {%- do counted.append((id, 'denominator', stage, 'jz_1', 'amount_1', 8, 12)) -%}
-    {%- do counted.append((id, 'denominator', stage, 'jz_1', 'amount_2', 4, 12)) -%}
+{%- set id = 'budget_spend_per_pupil_' ~ stage -%}
+{%- do counted.append((id, 'numerator', stage, 'jz_3', 'amount_3', 1, 1)) -%}
+{%- do counted.append((id, 'denominator', stage, 'jz_1', 'amount_1', 8, 12)) -%}
+{%- do counted.append((id, 'denominator', stage, 'jz_1', 'amount_2', 4, 12)) -%}
 {%- endfor -%}
 with lines as (
     select
@@ -58,9 +58,11 @@ where
     {%- if divisor == 12 %}
     and has_students
     {%- endif %}
-qualify row_number() over (
-    partition by period, area_code, unit_code order by {{ column }} desc, delivery_id, row_no
-) = 1
+qualify
+    row_number() over (
+        partition by period, area_code, unit_code
+        order by {{ column }} desc, delivery_id asc, row_no asc
+    ) = 1
 {%- if not loop.last %}
 union all
 {%- endif %}

@@ -3,6 +3,11 @@
     ('school_count', 'numerator', 'is_counted'),
     ('pre_grade2_plus_share', 'numerator', "is_kindergarten and is_grade2_plus"),
     ('pre_grade2_plus_share', 'denominator', 'is_kindergarten'),
+    ('pre_grade1_plus_share', 'numerator', 'is_kindergarten and is_grade1_plus'),
+    ('pre_grade1_plus_share', 'denominator', 'is_kindergarten'),
+    ('group_or_district_share', 'numerator', 'is_general_school and (is_in_group or is_in_school_district)'),
+    ('group_or_district_share', 'denominator', 'is_general_school'),
+    ('senior_oversize_schools', 'numerator', 'is_general_school and is_oversize_senior'),
     ('group_schooling_share', 'numerator', 'is_compulsory and is_in_group'),
     ('group_schooling_share', 'denominator', 'is_compulsory'),
     ('group_schooling_share_core', 'numerator', 'is_core and is_compulsory and is_in_group'),
@@ -23,6 +28,16 @@ with compulsory_pupils as (
     group by period, school_code
 ),
 
+senior_pupils as (
+    select
+        period,
+        school_code,
+        sum(enrolment) as pupils
+    from {{ ref('int_school_stage_year') }}
+    where stage = 'senior_general'
+    group by period, school_code
+),
+
 schools as (
     select
         schools.period,
@@ -33,6 +48,9 @@ schools as (
         schools.counts_as_school and schools.counting_stage is not null as is_counted,
         schools.counts_as_school and schools.counting_stage = 'preschool' as is_kindergarten,
         {{ is_grade2_or_above('schools.kindergarten_grade') }} as is_grade2_plus,
+        {{ is_grade1_or_above('schools.kindergarten_grade') }} as is_grade1_plus,
+        {{ is_general_school('schools.counts_as_school', 'schools.stages') }} as is_general_school,
+        {{ is_oversize_senior_school('senior_pupils.pupils') }} as is_oversize_senior,
         {{ is_compulsory_school('schools.counts_as_school', 'schools.stages') }} as is_compulsory,
         {{ is_oversize_school('pupils.pupils', 'schools.stages') }} as is_oversize,
         coalesce(areas.subgroup_zh = '中心城区', false) as is_core,
@@ -56,6 +74,10 @@ schools as (
         on
             schools.period = pupils.period
             and schools.school_code = pupils.school_code
+    left join senior_pupils
+        on
+            schools.period = senior_pupils.period
+            and schools.school_code = senior_pupils.school_code
 ),
 
 -- The denominator counts districts: what proves one is that its report was taken in, and the census in seed `area`.
@@ -77,7 +99,8 @@ large_districts as (
         and known.area_level = 'district'
         and known.population_2020 >= 200000
     qualify row_number() over (
-        partition by areas.period, areas.area_code order by deliveries.part, deliveries.delivery_id
+        partition by areas.period, areas.area_code
+        order by deliveries.part, deliveries.delivery_id
     ) = 1
 )
 {% for indicator, role, condition in counted %}

@@ -1,7 +1,8 @@
-{#- indicator, role, stages, which of their full-time teachers count: one a person, proved by the row of the main post. -#}
+{#- indicator, role, stages, which of their full-time teachers count: one a person, proved by the main post's row. -#}
 {%- set all_stages = stage_names() -%}
 {%- set compulsory = ['primary', 'junior'] -%}
 {%- set school = ['preschool', 'primary', 'junior', 'senior_general'] -%}
+{%- set general = ['primary', 'junior', 'senior_general'] -%}
 {%- set vocational = ['senior_vocational'] -%}
 {%- set certified = certificate_covers('certificate_stage', 'stage') -%}
 {%- set dual_professional = is_dual_qualified_professional('dual_qualified', 'professional_course') -%}
@@ -17,14 +18,26 @@
     ('vocational_dual_share_professional', 'denominator', vocational, 'coalesce(professional_course, false)'),
     ('vocational_dual_share_fulltime', 'numerator', vocational, 'coalesce(dual_qualified, false)'),
     ('vocational_dual_share_fulltime', 'denominator', vocational, 'true'),
+    ('teacher_certified_share', 'numerator', general, certified),
+    ('teacher_certified_share', 'denominator', general, 'true'),
+    ('teacher_qualified_share', 'numerator', school, 'is_qualified'),
+    ('teacher_qualified_share', 'denominator', school, 'true'),
+    ('compulsory_backbone_share', 'numerator', compulsory, is_district_backbone('backbone_level')),
+    ('compulsory_backbone_share', 'denominator', compulsory, 'true'),
+    ('city_backbone_teachers', 'numerator', school, is_city_backbone('backbone_level')),
     ('primary_pupil_teacher_ratio', 'denominator', ['primary'], 'true'),
     ('junior_pupil_teacher_ratio', 'denominator', ['junior'], 'true'),
     ('senior_pupil_teacher_ratio', 'denominator', ['senior_general'], 'true'),
     ('pre_pupil_teacher_ratio', 'denominator', ['preschool'], 'true'),
 ] -%}
 with teachers as (
-    select * from {{ ref('int_teacher_main_post') }}
-    where post_category = 'full_time_teacher'
+    select
+        posts.*,
+        {{ education_at_least('posts.education', 'standards.qualified_from') }} as is_qualified
+    from {{ ref('int_teacher_main_post') }} as posts
+    left join {{ ref('teacher_standard') }} as standards
+        on posts.stage = standards.stage
+    where posts.post_category = 'full_time_teacher'
 )
 {% for indicator, role, stages, condition in counted %}
 select

@@ -1,5 +1,9 @@
 {#- How complete the materials are that only the city as a whole has. -#}
-with higher as (
+with levels as (
+    select count(*) as known from {{ ref('code_attainment') }}
+),
+
+higher as (
     select
         period,
         concat('higher_education.', material) as material,
@@ -28,7 +32,7 @@ attainment as (
     from {{ ref('stg_population_attainment') }} as people
     inner join {{ ref('stg_area') }} as areas
         on people.area_code = areas.area_code
-    cross join (select count(*) as known from {{ ref('code_attainment') }}) as levels
+    cross join levels
     where areas.area_level = 'city'
     group by people.stat_year
 ),

@@ -28,9 +28,11 @@ with periods as (
 attained as (
     select
         people.stat_year as period,
-        sum(people.residents * people.schooling_years) filter (where {{ is_attainment_group('people', 15, 'null') }}) as years_15,
+        sum(people.residents * people.schooling_years)
+        filter (where {{ is_attainment_group('people', 15, 'null') }}) as years_15,
         sum(people.residents) filter (where {{ is_attainment_group('people', 15, 'null') }}) as people_15,
-        sum(people.residents * people.schooling_years) filter (where {{ is_attainment_group('people', 16, 59) }}) as years_16_59,
+        sum(people.residents * people.schooling_years)
+        filter (where {{ is_attainment_group('people', 16, 59) }}) as years_16_59,
         sum(people.residents) filter (where {{ is_attainment_group('people', 16, 59) }}) as people_16_59
     from {{ ref('stg_population_attainment') }} as people
     inner join {{ ref('stg_area') }} as areas
@@ -74,14 +76,13 @@ cities as (
     where area_level = 'city'
 ),
 
-measured as (
-    {%- for indicator, numerator, denominator, materials in indicators %}
+facts as (
     select
-        '{{ indicator }}' as indicator_id,
-        periods.period,
-        cast({{ numerator }} as decimal(30, 10)) as numerator,
-        cast({{ denominator if denominator else 'null' }} as decimal(30, 10)) as denominator,
-        '{{ materials | join("|") }}' as materials
+        {%- for indicator, numerator, denominator, _ in indicators %}
+        cast({{ numerator }} as decimal(30, 10)) as {{ indicator }}_numerator,
+        cast({{ denominator if denominator else 'null' }} as decimal(30, 10)) as {{ indicator }}_denominator,
+        {%- endfor %}
+        periods.period
     from periods
     left join {{ ref('int_higher_year') }} as higher
         on periods.period = higher.period
@@ -91,6 +92,17 @@ measured as (
         on periods.period = schools.period
     left join cohort
         on periods.period = cohort.period
+),
+
+measured as (
+    {%- for indicator, _, _, materials in indicators %}
+    select
+        '{{ indicator }}' as indicator_id,
+        period,
+        {{ indicator }}_numerator as numerator,
+        {{ indicator }}_denominator as denominator,
+        '{{ materials | join("|") }}' as materials
+    from facts
     {%- if not loop.last %}
     union all
     {%- endif %}
@@ -109,7 +121,8 @@ select
     sum(materials.preliminary_units) as preliminary_units,
     sum(materials.rows_quarantined) as rows_quarantined,
     max(materials.as_of) as as_of,
-    {{ join_texts('materials.missing_zh', '、', 'materials.material', 'materials.missing_zh is not null') }} as missing_zh
+    {{ join_texts('materials.missing_zh', '、', 'materials.material', 'materials.missing_zh is not null') }}
+        as missing_zh
 from measured
 cross join cities
 inner join {{ ref('int_city_material') }} as materials

@@ -1,5 +1,9 @@
 {#- Money and area per learner of the schools that handed in the form on premises; the others are in neither side. -#}
-{%- set measures = [('building_area', 'building_area_m2', 1), ('books', 'books', 1), ('equipment', 'equipment_value_wan', 10000)] -%}
+{%- set measures = [
+    ('building_area', 'building_area_m2', 1),
+    ('books', 'books', 1),
+    ('equipment', 'equipment_value_wan', 10000),
+] -%}
 {% for part in ['compulsory', 'vocational'] %}
 {%- set last_part = loop.last -%}
 {%- for name, measure, factor in measures %}

@@ -1,4 +1,4 @@
-{#- Two shares live side by side: the plan's 20 per cent rests on a wider numerator than the budget's education heading. -#}
+{#- Two shares live side by side: the plan's 20 per cent rests on a wider numerator than the budget's heading. -#}
 {%- set indicators = [
     ('fiscal_education_funds', 'fiscal_education_funds', none),
     ('budget_education_spending', 'budget_education_spending', none),

@@ -4,7 +4,8 @@ with students as (
         sum(enrolled) as enrolled,
         sum(enrolled) filter (where scale_group = 'postgraduate') as postgraduates,
         sum(enrolled) filter (where scale_group = 'undergraduate') as undergraduates,
-        sum(enrolled) filter (where scale_group = 'undergraduate' and {{ is_stem_field('field') }}) as stem_undergraduates,
+        sum(enrolled)
+        filter (where scale_group = 'undergraduate' and {{ is_stem_field('field') }}) as stem_undergraduates,
         sum(graduates) as graduates
     from {{ ref('stg_higher_enrolment') }}
     group by stat_year

@@ -53,17 +53,17 @@ by_area as (
 
 of_the_city as (
     select
-        indicator_id,
-        period,
-        area_code,
+        parts.indicator_id,
+        parts.period,
+        parts.area_code,
         'city' as area_level,
-        numerator,
-        denominator,
-        expected_units,
-        reported_units,
-        incomplete_units,
-        preliminary_units,
-        as_of,
+        parts.numerator,
+        parts.denominator,
+        parts.expected_units,
+        parts.reported_units,
+        parts.incomplete_units,
+        parts.preliminary_units,
+        parts.as_of,
         {{ city_coverage_note('parts') }} as note
     from {{ ref('int_city_part') }} as parts
 ),
@@ -80,7 +80,9 @@ select
     measured.area_code,
     measured.area_level,
     case
-        when indicators.feeds in ('education_finance', 'fiscal_accounts') then {{ fiscal_year_label('measured.period') }}
+        when
+            indicators.feeds in ('education_finance', 'fiscal_accounts')
+            then {{ fiscal_year_label('measured.period') }}
         when indicators.feeds = 'population' then {{ year_end_label('measured.period') }}
         else {{ school_year_label('measured.period') }}
     end as ref_period,
@@ -89,7 +91,9 @@ select
     cast(measured.denominator as decimal(24, 4)) as denominator,
     indicators.unit_zh as unit,
     case
-        when {{ publish_status('measured.reported_units', 'measured.expected_units', 'measured.incomplete_units') }} = 'partial'
+        when
+            {{ publish_status('measured.reported_units', 'measured.expected_units', 'measured.incomplete_units') }}
+            = 'partial'
             then 'partial'
         when measured.preliminary_units > 0 then 'preliminary'
         else 'final'

@@ -29,14 +29,15 @@ select
     schools.period,
     schools.area_code,
     schools.school_code,
-    learners.compulsory_learners,
-    learners.vocational_learners,
     {%- for part in ['compulsory', 'vocational'] %}
     {%- for measure in measures %}
-    {{ share_of_school('coalesce(pivoted.' ~ measure ~ ', 0)', 'learners.' ~ part ~ '_learners', 'learners.all_learners') }}
-        as {{ part }}_{{ measure }}{{ '' if loop.last and part == 'vocational' else ',' }}
+    {%- set own = 'learners.' ~ part ~ '_learners' %}
+    {{ share_of_school('coalesce(pivoted.' ~ measure ~ ', 0)', own, 'learners.all_learners') }}
+        as {{ part }}_{{ measure }},
     {%- endfor %}
     {%- endfor %}
+    learners.compulsory_learners,
+    learners.vocational_learners
 from pivoted
 inner join {{ ref('int_school_year') }} as schools
     on

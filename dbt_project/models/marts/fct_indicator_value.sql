@@ -1,5 +1,5 @@
-{#- One value an indicator, area and period. What records give in full stands before what was published; where records are
-    incomplete and a published figure may stand in, it does. The one that does not stand is named in the note. -#}
+{#- One value an indicator, area and period. What records give in full stands before what was published; where records
+    are incomplete and a published figure may stand in, it does. The one that does not stand is named in the note. -#}
 with weighed as (
     select
         indicators.indicator_id,
@@ -87,7 +87,9 @@ select
         note,
         case
             when computed_value is not null
-                then concat('按报送数据计算为', {{ rounded_text('computed_value', 'decimals') }}, unit, '（', computed_note, '），未采用')
+                then concat(
+                    '按报送数据计算为', {{ rounded_text('computed_value', 'decimals') }}, unit, '（', computed_note, '），未采用'
+                )
         end
     ) as note,
     {{ suppressed_cells() }} as suppressed

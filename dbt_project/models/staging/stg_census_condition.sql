@@ -4,7 +4,11 @@ select
     form,
     measure,
     value,
-    delivery_id
+    delivery_id,
+    member,
+    sheet,
+    row_no,
+    source_cell
 from {{ source('records', 'school_census__figure') }}
 where
     form in ('5176', '5377')

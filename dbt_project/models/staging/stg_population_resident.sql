@@ -8,6 +8,8 @@ with ranked as (
         residents.residents,
         residents.published_on,
         residents.delivery_id,
+        residents.member,
+        residents.sheet,
         residents.row_no,
         rank() over (
             partition by residents.area_code, residents.stat_year
@@ -27,6 +29,8 @@ select
     residents,
     published_on,
     delivery_id,
+    member,
+    sheet,
     row_no
 from ranked
 where version_rank = 1

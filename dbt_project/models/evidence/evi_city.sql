@@ -1,0 +1,151 @@
+{#- Rows behind the indicators that only the city as a whole has; each counts for the city itself. -#}
+{#- source, indicator, role, amount, which of its rows count -#}
+{%- set undergraduate = "scale_group = 'undergraduate'" -%}
+{%- set stem = undergraduate ~ " and " ~ is_stem_field('field') -%}
+{%- set college = is_vocational_institution('institution_kind') -%}
+{%- set counted = [
+    ('stg_higher_enrolment', 'he_total_scale', 'numerator', 'enrolled', 'true'),
+    ('stg_higher_enrolment', 'he_postgraduate', 'numerator', 'enrolled', "scale_group = 'postgraduate'"),
+    ('stg_higher_enrolment', 'he_undergraduate', 'numerator', 'enrolled', undergraduate),
+    ('stg_higher_enrolment', 'he_graduates', 'numerator', 'graduates', 'true'),
+    ('stg_higher_enrolment', 'he_stem_share', 'numerator', 'enrolled', stem),
+    ('stg_higher_enrolment', 'he_stem_share', 'denominator', 'enrolled', undergraduate),
+    ('stg_higher_staff', 'he_senior_title_share', 'numerator', 'full_time_teachers', is_senior_title('title')),
+    ('stg_higher_staff', 'he_senior_title_share', 'denominator', 'full_time_teachers', 'true'),
+    ('stg_higher_staff', 'college_dual_share_professional', 'numerator', 'dual_qualified', college),
+    ('stg_higher_staff', 'college_dual_share_professional', 'denominator', 'professional_teachers', college),
+    ('stg_higher_staff', 'vet_dual_share_professional', 'numerator', 'dual_qualified', college),
+    ('stg_higher_staff', 'vet_dual_share_professional', 'denominator', 'professional_teachers', college),
+    ('stg_higher_staff', 'college_dual_share_fulltime', 'numerator', 'dual_qualified', college),
+    ('stg_higher_staff', 'college_dual_share_fulltime', 'denominator', 'full_time_teachers', college),
+    ('stg_higher_staff', 'vet_dual_share_fulltime', 'numerator', 'dual_qualified', college),
+    ('stg_higher_staff', 'vet_dual_share_fulltime', 'denominator', 'full_time_teachers', college),
+] -%}
+{%- set people = [('avg_years_schooling', 15, 'null'), ('avg_years_schooling_working_age', 16, 59)] -%}
+{%- set sides = [('numerator', 'people.residents * people.schooling_years'), ('denominator', 'people.residents')] -%}
+{%- set posts = [
+    ('vet_dual_share_professional', 'numerator', is_dual_qualified_professional('dual_qualified', 'professional_course')),
+    ('vet_dual_share_professional', 'denominator', 'coalesce(professional_course, false)'),
+    ('vet_dual_share_fulltime', 'numerator', 'coalesce(dual_qualified, false)'),
+    ('vet_dual_share_fulltime', 'denominator', 'true'),
+] -%}
+{%- set cohort = [
+    ('numerator', 'junior', 'expected_graduates', '+ 0', 'primary', '- ' ~ cohort_years()),
+    ('denominator', 'primary', 'entrants', '+ ' ~ cohort_years(), 'junior', '+ ' ~ cohort_years()),
+] -%}
+with figures as (
+    select figures.* from {{ ref('stg_census_figure') }} as figures
+    where figures.measure in ('entrants', 'expected_graduates')
+    -- A figure reported twice counts once, with its higher value.
+    qualify row_number() over (
+        partition by figures.delivery_id, figures.stat_year, figures.school_code, figures.stage, figures.measure
+        order by -figures.value, figures.member, figures.sheet, figures.row_no, figures.source_cell
+    ) = 1
+),
+
+named as (
+    {%- for model, indicator, role, column, condition in counted %}
+    select
+        '{{ indicator }}' as indicator_id,
+        stat_year as period,
+        '{{ role }}' as role,
+        cast({{ column }} as decimal(30, 10)) as amount,
+        delivery_id,
+        '' as member,
+        '' as sheet,
+        row_no,
+        '{{ column }}' as source_cell
+    from {{ ref(model) }}
+    where {{ condition }}
+    union all
+    {%- endfor %}
+    {%- for indicator, first_age, last_age in people %}
+    {%- for role, amount in sides %}
+    select
+        '{{ indicator }}' as indicator_id,
+        people.stat_year as period,
+        '{{ role }}' as role,
+        cast({{ amount }} as decimal(30, 10)) as amount,
+        people.delivery_id,
+        '' as member,
+        '' as sheet,
+        people.row_no,
+        'residents' as source_cell
+    from {{ ref('stg_population_attainment') }} as people
+    inner join {{ ref('stg_area') }} as areas
+        on people.area_code = areas.area_code
+    where
+        areas.area_level = 'city'
+        and {{ is_attainment_group('people', first_age, last_age) }}
+    union all
+    {%- endfor %}
+    {%- endfor %}
+    {%- for indicator, role, condition in posts %}
+    select
+        '{{ indicator }}' as indicator_id,
+        period,
+        '{{ role }}' as role,
+        cast(1 as decimal(30, 10)) as amount,
+        delivery_id,
+        member,
+        sheet,
+        row_no,
+        '' as source_cell
+    from {{ ref('int_teacher_main_post') }}
+    where
+        post_category = 'full_time_teacher'
+        and stage = 'senior_vocational'
+        and {{ condition }}
+    union all
+    {%- endfor %}
+    {%- for role, stage, measure, shift, other_stage, other_shift in cohort %}
+    select
+        'compulsory_retention' as indicator_id,
+        schools.period {{ shift }} as period,
+        '{{ role }}' as role,
+        cast(figures.value as decimal(30, 10)) as amount,
+        figures.delivery_id,
+        figures.member,
+        figures.sheet,
+        figures.row_no,
+        figures.source_cell
+    from figures
+    inner join {{ ref('int_school_year') }} as schools
+        on
+            figures.delivery_id = schools.delivery_id
+            and figures.stat_year = schools.period
+            and figures.school_code = schools.school_code
+    -- A district counts where both ends of the cohort are in.
+    inner join {{ ref('int_stage_area_year') }} as other_end
+        on
+            schools.area_code = other_end.area_code
+            and schools.period {{ other_shift }} = other_end.period
+            and other_end.stage = '{{ other_stage }}'
+            and other_end.school_count is not null
+    where
+        figures.stage = '{{ stage }}'
+        and figures.measure = '{{ measure }}'
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+    {%- endfor %}
+)
+
+select
+    named.indicator_id,
+    named.period,
+    parts.area_code,
+    named.role,
+    named.amount,
+    1 as divisor,
+    named.delivery_id,
+    named.member,
+    named.sheet,
+    named.row_no,
+    named.source_cell
+from named
+inner join {{ ref('int_city_part') }} as parts
+    on
+        named.indicator_id = parts.indicator_id
+        and named.period = parts.period
+where named.amount <> 0
