@@ -6,21 +6,28 @@ what counts (`warehouse.ledger.select_active`). Nothing is built: the next run d
 
 from __future__ import annotations
 
+from typing import Final
+
 from orchestration.cli.console import out, print_json
 from orchestration.cli.main import OK
 from sources import contract, intake
 from sources.receipts import write_withdrawal
 from warehouse.errors import Refused, UsageError
 from warehouse.ledger import Ledger
+from warehouse.lock import exclusive
 from warehouse.masking import mask_personal
 from warehouse.paths import Home
 from warehouse.records import WITHDRAWN, DeliveryRow
+
+# Seconds to wait for an intake under way: it sweeps half-written receipts, and the letter is one while it is written.
+_WAIT: Final = 60.0
 
 
 def withdraw(delivery: str, *, reason: str, by: str, undo: bool, as_json: bool) -> int:
     """Record the decision and say what stands in the delivery's place. The same decision twice is recorded once.
 
-    Raises UsageError for an empty reason or name, Refused for a delivery nobody knows.
+    Raises UsageError for an empty reason or name, Refused for a delivery nobody knows or while an intake is under way
+    (nothing is recorded then).
     """
     reason, by = mask_personal(reason.strip()), mask_personal(by.strip())
     if not reason or not by:
@@ -30,11 +37,12 @@ def withdraw(delivery: str, *, reason: str, by: str, undo: bool, as_json: bool) 
         raise Refused(f"状态目录 {home.root} 还不存在。", "请先执行 eduplan run 或 eduplan demo。")
     ledger = Ledger(home.ledger_url)
     try:
-        changed = ledger.withdraw(delivery, reason=reason, person=by, withdrawn=not undo)
-        row = next(found for found in ledger.deliveries() if found.delivery_id == delivery)
-        standing = _standing(ledger, row)
-        decision = next(found for found in ledger.withdrawals() if found.delivery_id == delivery)
-        write_withdrawal(home, row, decision, standing, feed_title_zh=contract.load(row.feed).info.title_zh)
+        with exclusive(home, intake.INTAKE_LOCK, wait=_WAIT):
+            changed = ledger.withdraw(delivery, reason=reason, person=by, withdrawn=not undo)
+            row = next(found for found in ledger.deliveries() if found.delivery_id == delivery)
+            standing = _standing(ledger, row)
+            decision = next(found for found in ledger.withdrawals() if found.delivery_id == delivery)
+            write_withdrawal(home, row, decision, standing, feed_title_zh=contract.load(row.feed).info.title_zh)
     finally:
         ledger.close()
     if as_json:

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from orchestration.cli import withdraw as command
 from orchestration.cli.withdraw import withdraw
+from sources.intake import INTAKE_LOCK
 from tests.support import good_deliveries as good
 from tests.support.desk import Desk
 from warehouse.errors import Refused, UsageError
+from warehouse.lock import exclusive
 from warehouse.records import DeliveryRow
 
 
@@ -104,3 +107,16 @@ def test_an_unknown_delivery_is_refused(desk: Desk, monkeypatch: pytest.MonkeyPa
     monkeypatch.setenv("EDUPLAN_HOME", str(desk.home.root))
     with pytest.raises(Refused, match="没有报送件"):
         withdraw("d0123", reason="误报", by="张", undo=False, as_json=True)
+
+
+def test_while_an_intake_is_under_way_nothing_is_recorded_and_no_letter_written(
+    desk: Desk, two: tuple[DeliveryRow, DeliveryRow], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The intake sweeps half-written files of receipts: the letter must not be among them."""
+    _, second = two
+    monkeypatch.setattr(command, "_WAIT", 0.0)
+    with exclusive(desk.home, INTAKE_LOCK), pytest.raises(Refused, match="intake"):
+        withdraw(second.delivery_id, reason="误报", by="张科长", undo=False, as_json=True)
+    assert desk.ledger.withdrawals() == []
+    assert desk.active() == [second]
+    assert not list(desk.home.receipts.rglob("*.withdrawal.md"))
