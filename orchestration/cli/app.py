@@ -281,12 +281,13 @@ def dev(port: Annotated[int, typer.Option(help="网页端口。Port of the web p
 @plan_app.command("verify")
 def plan_verify(
     text: Annotated[Path, typer.Option("--text", help="规划原文（UTF-8 文本）。The plan's text.")],
+    plan: Annotated[str, typer.Option(help="规划编号。The plan's id.")] = "cq-145-education",
     json: Json = False,
 ) -> int:
     """用规划原文核对登记表的每一条。Check every statement of the registry against the text."""
     from orchestration.cli import plan as command
 
-    return command.verify(text, as_json=json)
+    return command.verify(text, plan, as_json=json)
 
 
 @gate_app.command("rules")

@@ -19,9 +19,12 @@ from warehouse.paths import project_root
 PAGE: Final = Path("docs") / "plan-coverage.md"
 
 
-def verify(text: Path, *, as_json: bool) -> int:
-    """Exit code 1 when a statement does not agree with the text. Raises UsageError when the text cannot be read."""
-    found = registry.verify_file(text)
+def verify(text: Path, plan: str, *, as_json: bool) -> int:
+    """Exit code 1 when a statement of the plan does not agree with its text.
+
+    Raises UsageError when the text cannot be read or the registry holds no such plan.
+    """
+    found = registry.verify_file(text, plan)
     if as_json:
         print_json({"agrees": not found, "problems": [asdict(problem) for problem in found]})
     elif found:
@@ -29,8 +32,8 @@ def verify(text: Path, *, as_json: bool) -> int:
         rows = [(problem.statement_id, problem.rule, problem.message_zh, problem.remedy_zh) for problem in found]
         out.print(table("与原文不符", columns, rows))
     else:
-        count = len(registry.of_plan(registry.load(), registry.DEFAULT_PLAN))
-        out.print(f"[green]✓[/] 登记表 {count} 条与原文逐条相符。")
+        count = len(registry.of_plan(registry.load(), plan))
+        out.print(f"[green]✓[/] 登记表中 {plan} 的 {count} 条与原文逐条相符。")
     return REFUSED if found else OK
 
 
