@@ -46,7 +46,8 @@ SHIPPED_FEED: Final = "official_figures"
 WORK: Final = ".work-"
 # How many messages one intake takes from a stream; what is left waits for the next.
 STREAM_LIMIT: Final = 10_000
-# Readings are entered together: at most so many, and none waits longer than so many seconds for the next one.
+# Readings are entered together: at most so many, or those that have ended when one ends this many seconds after the
+# last entry. None is entered before its files are on disk.
 BATCH: Final = 32
 BATCH_SECONDS: Final = 1.0
 
