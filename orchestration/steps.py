@@ -357,7 +357,7 @@ def publish(bench: Workbench) -> Release:
     candidate = latest_candidate(bench)
     verdict = recorded_verdict(candidate)
     check_hold(bench)
-    with bench.record.station("publish") as station, _refusal_kept(candidate):
+    with bench.record.station("publish") as station, refusal_kept(candidate):
         report = _render(bench, candidate, verdict)
         artefacts = {releases.REPORT: report}
         release = releases.publish(
@@ -375,7 +375,7 @@ def publish(bench: Workbench) -> Release:
 
 
 @contextmanager
-def _refusal_kept(candidate: Candidate) -> Iterator[None]:
+def refusal_kept(candidate: Candidate) -> Iterator[None]:
     """Leave the words of a refusal beside the candidate, for whoever asks later why there is no release of it."""
     path = candidate.path / REFUSAL_FILE
     path.unlink(missing_ok=True)

@@ -44,7 +44,7 @@ def connect(
     connection.execute("SET enable_progress_bar = false")
     root = _home_of(copy_of or Path(path))
     if root is not None:
-        connection.execute(f"SET file_search_path = {literal(str(root))}")
+        connection.execute(f"SET GLOBAL file_search_path = {literal(str(root))}")
     if threads is not None:
         connection.execute(f"SET threads = {int(threads)}")
     return connection
