@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import duckdb
 import pytest
 
-from tests.support.attacker import BALANCE, FACTS, MONEY, PUPILS, TEACHERS, Attacker, Cell
+from tests.support.attacker import BALANCE, FACTS, MONEY, PUPILS, TEACHERS, Attacker, Cell, exposed_by
 
 
 @pytest.fixture
@@ -20,6 +21,19 @@ def test_no_suppressed_cell_can_be_recovered_from_the_release(attacker: Attacker
     assert set(marts) >= {TEACHERS, PUPILS, BALANCE, MONEY, FACTS}
     assert marts.total() > 1000
     assert attacker.exposed() == set()
+
+
+def test_what_a_later_release_shows_of_an_earlier_ones_holes_is_found(released: Path, tmp_path: Path) -> None:
+    first = released / "current" / "marts.duckdb"
+    second = tmp_path / "marts.duckdb"
+    second.write_bytes(first.read_bytes())
+    assert exposed_by([first, second]) == set()
+    with duckdb.connect(str(second)) as connection:
+        connection.execute(
+            "UPDATE marts.marts.mart_teacher_quality SET suppressed = NULL, fulltime_teachers = 3"
+            " WHERE list_contains(string_split(suppressed, ','), 'fulltime_teachers')"
+        )
+    assert {cell[1] for cell in exposed_by([first, second])} >= {"fulltime_teachers"}
 
 
 def _alone(attacker: Attacker, mart: str, column: str) -> Cell:

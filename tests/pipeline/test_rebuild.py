@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tests.pipeline.test_release_thread import CODE, YEAR, changes, hand_in, run
 from tests.support import lists
+from tests.support.attacker import exposed_by
 from tests.support.command import eduplan
 
 
@@ -57,3 +58,6 @@ def test_a_correction_is_laid_at_the_deliveries_that_changed(home: Path) -> None
     )
     assert then["release_id"] == first
     assert then["value"] == before["value"] != after["value"]
+    marts = [home / "releases" / name / "marts.duckdb" for name in (first, second)]
+    # The correction moved pupils; subtracting the two releases tells no more than each of them.
+    assert exposed_by(marts) == set()

@@ -314,3 +314,17 @@ def _subtract(row: dict[Cell, Fraction], other: dict[Cell, Fraction], factor: Fr
                 row[cell] = left
             else:
                 row.pop(cell, None)
+
+
+def exposed_by(releases: Sequence[Path]) -> set[Cell]:
+    """What somebody with every release (marts files, oldest first) can tell of cells that were taken out of one: by
+    each alone, by all together, and because a later one shows what an earlier one kept back."""
+    together = Attacker(releases)
+    alone = [Attacker([path]) for path in releases]
+    found = together.exposed()
+    for number, one in enumerate(alone):
+        before = set().union(*(earlier.known for earlier in alone[:number]))
+        # What was published before it was taken out cannot be taken back.
+        found |= one.exposed() - before
+        found |= set().union(*(earlier.hidden for earlier in alone[:number])) & set(one.known)
+    return found
