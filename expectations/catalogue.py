@@ -134,8 +134,11 @@ class Rule(_Strict):
     title_zh: Words
     title_en: Words
     meaning_zh: Words
+    meaning_en: Words | None = None
     when_it_matters_zh: Words
+    when_it_matters_en: Words | None = None
     remedy_zh: Words
+    remedy_en: Words | None = None
     parameters: dict[str, float] = Field(default_factory=dict)
     source: Words | None = None
     scope: Words | None = None
