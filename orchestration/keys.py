@@ -12,6 +12,7 @@ from dagster import AssetKey
 JOB: Final = "release_job"
 REREADING_JOB: Final = "rereading_job"
 TIMELINESS_JOB: Final = "timeliness_job"
+RETENTION_JOB: Final = "retention_job"
 OWNER: Final = "team:planning-office"
 
 INTAKE_GROUP: Final = "intake"
