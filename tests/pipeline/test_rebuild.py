@@ -8,8 +8,8 @@ from contextlib import closing
 from pathlib import Path
 
 from orchestration.steps import find_inputs
-from tests.pipeline.test_release_thread import CODE, YEAR, changes, hand_in, run
-from tests.support import lists
+from tests.pipeline.conftest import CODE, YEAR, Corrected
+from tests.pipeline.test_release_thread import changes
 from tests.support.command import eduplan
 from warehouse import backup as backups
 from warehouse.ledger import Ledger
@@ -57,10 +57,8 @@ def test_on_an_empty_machine_ledger_and_archive_give_the_same_release_and_its_ro
     assert "原件缺失" in eduplan(home, "rebuild", release, expect=1).stderr
 
 
-def test_a_correction_is_laid_at_the_deliveries_that_changed(home: Path) -> None:
-    first = (home / "current").resolve().name
-    hand_in(home, lists.more_pupils(7), "更正.xlsx")
-    run(home)
+def test_a_correction_is_laid_at_the_deliveries_that_changed(corrected: Corrected) -> None:
+    home, first = corrected.home, corrected.before
     moved = [item for item in changes(home)["tables"]["fct_indicator_value"]["changed"] if item["column"] == "value"]
     assert moved
     causes = {tuple(item["deliveries"]) for item in moved}
