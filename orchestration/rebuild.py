@@ -39,7 +39,8 @@ Progress = Callable[[int, int], None]
 class Rebuilt:
     """How a release came out the second time. `equal`: same content fingerprint; `differing`: marts that differ,
     `counts` the differing values of the compared ones; `same_code`: made by the code that runs now; `reread`: what
-    deliveries read differently than when they were taken in; `restored`: its candidate is in the home again."""
+    deliveries read differently than when they were taken in; `restored`: its candidate is in the home again;
+    `cleared`: its data was cleared away, so that only fingerprints could be compared."""
 
     release_id: str
     published: str
@@ -50,6 +51,7 @@ class Rebuilt:
     counts: dict[str, dict[str, int]]
     reread: tuple[str, ...]
     restored: bool
+    cleared: bool
 
     @property
     def equal(self) -> bool:
@@ -207,6 +209,7 @@ def _compared(
         counts=compare(published, made.database)["counts"] if differing else {},
         reread=_reread(rows, read),
         restored=equal and _restore(home, release, made, rows, read),
+        cleared=not published.is_file(),
     )
 
 
