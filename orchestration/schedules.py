@@ -14,7 +14,6 @@ from sources import contract
 from sources.contract import FeedInfo
 
 ZONE = "Asia/Shanghai"
-SCHEDULE_TAG = "eduplan/schedule"
 # Any leap year: only month and day of what follows a due day are wanted.
 _SOME_YEAR = 2024
 
@@ -60,5 +59,5 @@ def _schedule(name: str, job: str, cron: str, description: str) -> dg.ScheduleDe
         execution_timezone=ZONE,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=description,
-        tags={SCHEDULE_TAG: name},
+        tags={keys.SCHEDULE_TAG: name},
     )

@@ -441,6 +441,12 @@ def _append(connection: sa.Connection, kind: str, payload: object) -> int:
     return entry.seq
 
 
+def journaled(connection: sa.Connection, kind: str, payload: object) -> int:
+    """Append to the journal inside a writing transaction and return the entry's number; for modules of `warehouse`
+    that keep a table of their own."""
+    return _append(connection, kind, payload)
+
+
 def _insert_reading(connection: sa.Connection, entry: Reading) -> None:
     row = entry.row
     if entry.event is not None:
@@ -559,6 +565,7 @@ _JOURNALED: Final[Sequence[tuple[str, sa.Table, Any]]] = (
     ("records", t.record_file, _files_text),
     ("withdrawal", t.withdrawal, _plain_payload),
     ("hold", t.hold, _plain_payload),
+    ("alert", t.alert, _plain_payload),
 )
 # Journaled rows that are known by a key of their own: kind, table, key column.
 _KEYED: Final[Sequence[tuple[str, sa.Table, str]]] = (

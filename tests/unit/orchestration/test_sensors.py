@@ -58,7 +58,7 @@ def test_several_files_are_one_request_and_are_not_asked_for_twice(home: Home, i
     first = tick("folder_arrivals", home, instance)
     (request,) = first.run_requests or []
     assert request.tags["eduplan/waiting"] == "3"
-    assert request.tags[sensors.SENSOR_TAG] == "folder_arrivals"
+    assert request.tags[keys.SENSOR_TAG] == "folder_arrivals"
     again = tick("folder_arrivals", home, instance, first.cursor)
     assert not again.run_requests
     assert "已发起过处理" in (again.skip_message or "")
