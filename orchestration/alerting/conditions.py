@@ -110,7 +110,7 @@ def _late(active: Sequence[DeliveryRow], at: datetime) -> list[Alert]:
 def _ageing(home: Home, active: Sequence[DeliveryRow], limits: Limits, at: datetime) -> list[Alert]:
     age = release_age(current(home), active, at)
     if age is None:
-        oldest = min((row.received_at for row in active), default=None)
+        oldest = min((row.received_at for row in active if row.counts), default=None)
         if oldest is None or at - oldest <= timedelta(hours=limits.behind_hours):
             return []
         return [Alert(kinds.RELEASE_AGEING, "", f"{oldest:%Y-%m-%d %H:%M} 起收取了报送件，至今尚无发布。")]
