@@ -216,9 +216,11 @@ def test_files_dropped_in_a_burst_are_taken_in_whole_and_lead_to_a_release(city:
     assert len(rows) == BURST
     assert len(city.outcomes()["folder"]) == known + BURST + 1
     assert 1 <= city.releases() - before <= 5
-    city.wait(city.quiet, "the daemon never came to rest")
-    grown = city.daemon.memory() - memory
-    assert grown < MOST_GROWTH, f"{memory >> 20} MiB before the burst, {grown >> 20} MiB more after it"
+    # A run gives up the home a moment before its process ends.
+    city.wait(
+        lambda: city.daemon.memory() - memory < MOST_GROWTH,
+        f"{memory >> 20} MiB before the burst, and after it for good more than {MOST_GROWTH >> 20} MiB above that",
+    )
 
 
 def test_every_other_way_in_leads_to_a_release_and_together_to_few(city: City) -> None:

@@ -87,9 +87,9 @@ def test_a_refusal_stands_although_a_later_run_failed_on_its_way(home: Home, led
 
 def test_quarantine_above_the_limit_is_one_alert_a_feed_and_year(home: Home, ledger: Ledger) -> None:
     for number in range(4):
-        delivery(home, ledger, f"坏 {number}", area_code=f"50010{number}", period=2024)
+        delivery(home, ledger, f"坏 {number}", area_code=f"50010{number}", period=2024, received_at=START)
     good = {"rows_in": 100, "rows_accepted": 95, "rows_quarantined": 5}
-    delivery(home, ledger, "刚好", area_code="500107", period=2023, **good)
+    delivery(home, ledger, "刚好", area_code="500107", period=2023, received_at=START, **good)
     tell(home)
     [line] = (home.root / "alerts" / "alerts.jsonl").read_text(encoding="utf-8").splitlines()
     assert told(home) == [(kinds.QUARANTINE_HIGH, "official_figures/2024", "opened")]

@@ -9,7 +9,7 @@ import pytest
 from dagster import AssetKey, DagsterInstance, DefaultSensorStatus, Definitions
 
 from expectations import rules_version
-from orchestration import keys
+from orchestration import heartbeat, keys
 from orchestration.build import build_defs
 from sources import contract
 from sources.intake import contract_versions
@@ -200,13 +200,16 @@ def test_originals_lead_to_records_and_every_asset_says_what_it_is_in_both_langu
         assert node.group_name != "default", key
 
 
-def test_there_is_a_sensor_for_each_kind_of_source_and_one_for_the_inputs(defs: Definitions) -> None:
-    sensors = defs.get_repository_def().sensor_defs
-    assert sorted(found.name for found in sensors) == sorted(
-        [*(f"{kind}_arrivals" for kind in KINDS), "inputs_changed"]
-    )
-    assert {found.default_status for found in sensors} == {DefaultSensorStatus.RUNNING}
-    assert {target.job_name for found in sensors for target in found.targets} == {keys.JOB}
+def test_there_is_a_sensor_for_each_kind_of_source_one_for_the_inputs_and_two_that_only_watch(
+    defs: Definitions,
+) -> None:
+    sensors = {found.name: found for found in defs.get_repository_def().sensor_defs}
+    asking = {*(f"{kind}_arrivals" for kind in KINDS), "inputs_changed"}
+    assert set(sensors) == asking | {"watch", "run_failures"}
+    assert asking | {"watch"} == set(heartbeat.expected()), "every sensor that looks gives signs of life"
+    assert {found.default_status for found in sensors.values()} == {DefaultSensorStatus.RUNNING}
+    assert {name for name, found in sensors.items() if found.targets} == asking
+    assert {target.job_name for name in asking for target in sensors[name].targets} == {keys.JOB}
 
 
 def test_the_calendar_has_a_morning_after_each_due_day_in_the_time_of_the_city(defs: Definitions) -> None:
