@@ -15,6 +15,8 @@ TIMELINESS_JOB: Final = "timeliness_job"
 # Tags of runs: who asked for them.
 SENSOR_TAG: Final = "eduplan/asked_by"
 SCHEDULE_TAG: Final = "eduplan/schedule"
+# The schedule under which databases are read whole, so that an edit no watermark shows is found.
+FULL_COMPARISON: Final = "full_comparison"
 OWNER: Final = "team:planning-office"
 
 INTAKE_GROUP: Final = "intake"

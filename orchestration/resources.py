@@ -49,10 +49,11 @@ def workbench(context: InitResourceContext) -> Iterator[Workbench]:
     home: HomeResource = context.resources.home
     record = context.resources.record
     with open_workbench(home.home(), record, wait=home.lock_wait_seconds, settle=home.settle_seconds) as bench:
+        run = context.run
+        bench.compare = run is not None and run.tags.get(keys.SCHEDULE_TAG) == keys.FULL_COMPARISON
         try:
             yield bench
         finally:
-            run = context.run
             if run is not None and run.job_name == keys.JOB:
                 outcomes.record(bench.ledger, record.conclude(run.run_id, asked_by(run)))
 
