@@ -7,7 +7,7 @@ gathering facts that others know already. Details hold no file names, no persons
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -18,6 +18,7 @@ from orchestration.timeliness import late_feeds, release_age
 from sources import contract
 from warehouse import outcomes
 from warehouse.alerts import Alert
+from warehouse.errors import EduplanError, Transient
 from warehouse.ledger import Ledger
 from warehouse.manifest import current
 from warehouse.paths import Home
@@ -28,26 +29,41 @@ _SHOWN = 5
 
 @dataclass(frozen=True)
 class Seen:
-    """What needs a person, and the kinds that could not be looked at (their alerts stay as they are)."""
+    """What needs a person, the kinds that could not be looked at (their alerts stay as they are), and why (Chinese)."""
 
     alerts: tuple[Alert, ...]
     unknown: frozenset[str] = frozenset()
+    problems: tuple[str, ...] = ()
 
 
 def observe(home: Home, ledger: Ledger, limits: Limits, at: datetime) -> Seen:
-    """Everything that needs a person at `at`. Reads only. Raises Fault, UsageError."""
-    active = list(isolation.selection(home, ledger).active)
+    """Everything that needs a person at `at`. Reads only. What cannot be looked at (damaged files, a broken
+    configuration) keeps nobody from seeing the rest. Raises Transient when the ledger is away."""
     signs, unknown = _signs_of_life(home, limits, at)
-    found = [
-        *_runs(ledger),
-        *_held(ledger),
-        *_quarantined(active, limits),
-        *_late(active, at),
-        *_ageing(home, active, limits, at),
-        *signs,
-        *_away(home, limits, at),
+    looks: list[tuple[set[str], Callable[[], list[Alert]]]] = [
+        ({kinds.RUN_FAILED, kinds.GATE_REFUSED, kinds.PUBLICATION_REFUSED}, lambda: _runs(ledger)),
+        ({kinds.DELIVERY_HELD}, lambda: _held(ledger)),
+        (
+            {kinds.QUARANTINE_HIGH, kinds.FEED_LATE, kinds.RELEASE_AGEING},
+            lambda: _deliveries(home, ledger, limits, at),
+        ),
+        ({kinds.SOURCE_AWAY}, lambda: _away(home, limits, at)),
     ]
-    return Seen(tuple(found), unknown)
+    found, problems = signs, []
+    for concerned, look in looks:
+        try:
+            found += look()
+        except Transient:
+            raise
+        except EduplanError as error:
+            unknown |= concerned
+            problems.append(str(error))
+    return Seen(tuple(found), unknown, tuple(problems))
+
+
+def _deliveries(home: Home, ledger: Ledger, limits: Limits, at: datetime) -> list[Alert]:
+    active = list(isolation.selection(home, ledger).active)
+    return [*_quarantined(active, limits), *_late(active, at), *_ageing(home, active, limits, at)]
 
 
 def _runs(ledger: Ledger) -> list[Alert]:

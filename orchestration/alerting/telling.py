@@ -53,6 +53,7 @@ def tell(home: Home) -> Round:
         with closing(Ledger(home.ledger_url)) as ledger:
             _enter_absence(home, ledger, at)
             seen = observe(home, ledger, settings.limits, at)
+            done.problems += seen.problems
             done.changed = alerts.update(ledger, seen.alerts, at, unknown=seen.unknown)
             for outlet in outlets:
                 _tell_end(ledger, outlet, at, done)
