@@ -14,7 +14,6 @@ from sources import contract
 from sources.contract import FeedInfo
 
 ZONE = "Asia/Shanghai"
-SCHEDULE_TAG = "eduplan/schedule"
 # Any leap year: only month and day of what follows a due day are wanted.
 _SOME_YEAR = 2024
 
@@ -23,11 +22,12 @@ def build_schedules() -> list[dg.ScheduleDefinition]:
     """All schedules, switched on, in the time of the city."""
     return [
         _schedule(
-            "full_comparison",
+            keys.FULL_COMPARISON,
             keys.JOB,
             "30 2 * * *",
-            "每天一次完整比对：重新查看所有来源，收取事件遗漏的报送件；没有变化则不构建。\n\n"
-            "Once a day everything is looked at as if nothing had been announced. Catches what events missed.",
+            "每天一次完整比对：重新查看所有来源，逐组重读数据库，收取事件遗漏的报送件；没有变化则不构建。\n\n"
+            "Once a day everything is looked at as if nothing had been announced, and databases are read whole."
+            " Catches what events missed.",
         ),
         _schedule(
             "timeliness_daily",
@@ -67,5 +67,5 @@ def _schedule(name: str, job: str, cron: str, description: str) -> dg.ScheduleDe
         execution_timezone=ZONE,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=description,
-        tags={SCHEDULE_TAG: name},
+        tags={keys.SCHEDULE_TAG: name},
     )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from orchestration import dbt, isolation
 from orchestration.dbt_ahead import DbtProcess
+from orchestration.heartbeat import looked_all
 from orchestration.report import RunRecord
 from warehouse import candidate as candidates
 from warehouse import release as releases
@@ -135,6 +136,7 @@ def take_in(bench: Workbench, *, build_follows: bool = False) -> IntakeReport:
 
     with bench.record.station("intake") as station:
         arrivals = intake.scan(bench.home, bench.ledger, settle=bench.settle, compare=bench.compare)
+        looked_all(bench.home, arrivals)
         if arrivals and build_follows:
             # dbt imports and parses while workers read.
             bench.dbt_ahead = dbt.start_ahead(bench.home)

@@ -475,6 +475,12 @@ def _append(connection: sa.Connection, kind: str, payload: object) -> int:
     return entry.seq
 
 
+def journaled(connection: sa.Connection, kind: str, payload: object) -> int:
+    """Append to the journal inside a writing transaction and return the entry's number; for modules of `warehouse`
+    that keep a table of their own."""
+    return _append(connection, kind, payload)
+
+
 def _insert_reading(connection: sa.Connection, entry: Reading) -> None:
     row = entry.row
     if entry.event is not None:
@@ -594,6 +600,7 @@ _JOURNALED: Final[Sequence[tuple[str, sa.Table, Any]]] = (
     ("withdrawal", t.withdrawal, _plain_payload),
     ("hold", t.hold, _plain_payload),
     ("pruned", t.pruned, _plain_payload),
+    ("alert", t.alert, _plain_payload),
 )
 # Journaled rows that are known by a key of their own: kind, table, key column.
 _KEYED: Final[Sequence[tuple[str, sa.Table, str]]] = (

@@ -120,11 +120,43 @@ def check(
 
 
 @app.command()
-def status(json: Json = False) -> int:
-    """当前发布、等待收取的报送件、各类报送情况。What is published and what waits."""
-    from orchestration.cli import look as command
+def status(
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="供定时任务：补发告警，有严重事项或告警送不出时退出码为 1。For cron: exit 1."),
+    ] = False,
+    json: Json = False,
+) -> int:
+    """一屏看全：等待、运行、被拒及原因、覆盖、逾期、告警、发布。How everything stands."""
+    from orchestration.cli import status as command
 
-    return command.status(as_json=json)
+    return command.check(as_json=json) if check else command.status(as_json=json)
+
+
+@app.command()
+def alerts(
+    trial: Annotated[
+        bool, typer.Option("--trial", help="向每个告警端发一条试验消息。Send a trial message to every end.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """未解除的告警与各告警端的送达情况。Open alerts, and who has been told."""
+    from orchestration.cli import alerts as command
+
+    return command.trial(as_json=json) if trial else command.alerts(as_json=json)
+
+
+@app.command()
+def metrics(
+    serve: Annotated[
+        bool, typer.Option("--serve", help="在 127.0.0.1 上持续提供 /metrics。Serve on 127.0.0.1.")
+    ] = False,
+    port: Annotated[int, typer.Option(help="服务端口。Port.", min=0, max=65535)] = 9808,
+) -> int:
+    """Prometheus 指标（文本格式）。Metrics for Prometheus."""
+    from orchestration.cli import metrics as command
+
+    return command.serve(port) if serve else command.show()
 
 
 @app.command()
@@ -311,11 +343,14 @@ def restore(
 
 
 @app.command()
-def dev(port: Annotated[int, typer.Option(help="网页端口。Port of the web page.")] = 3000) -> int:
+def dev(
+    port: Annotated[int, typer.Option(help="网页端口。Port of the web page.")] = 3000,
+    metrics_port: Annotated[int, typer.Option(help="指标端口。Port of the metrics.")] = 9808,
+) -> int:
     """启动 Dagster 网页与守护进程（仅本机 127.0.0.1）。The Dagster UI and daemon."""
     from orchestration.cli import dev as command
 
-    return command.dev(port)
+    return command.dev(port, metrics_port)
 
 
 @plan_app.command("verify")

@@ -3,13 +3,22 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from dagster import AssetKey, DagsterInstance, DefaultSensorStatus, Definitions, build_sensor_context
+from dagster import (
+    AssetKey,
+    DagsterInstance,
+    DefaultSensorStatus,
+    Definitions,
+    build_schedule_context,
+    build_sensor_context,
+)
 
 from expectations import rules_version
-from orchestration import keys
+from orchestration import heartbeat, keys
 from orchestration.build import build_defs
 from orchestration.resources import HomeResource
 from orchestration.sensors import build_sensors
@@ -17,6 +26,7 @@ from orchestration.steps import find_inputs
 from sources import contract
 from sources.intake import contract_versions
 from sources.watch import KINDS
+from tests.support import finance_table
 from tests.support.candidate_kit import REPORT, delivery, fill_marts, make_verdict, rule
 from tests.support.candidate_kit import dbt_manifest as kit_manifest
 from warehouse import candidate as candidates
@@ -203,13 +213,16 @@ def test_originals_lead_to_records_and_every_asset_says_what_it_is_in_both_langu
         assert node.group_name != "default", key
 
 
-def test_there_is_a_sensor_for_each_kind_of_source_and_one_for_the_inputs(defs: Definitions) -> None:
-    sensors = defs.get_repository_def().sensor_defs
-    assert sorted(found.name for found in sensors) == sorted(
-        [*(f"{kind}_arrivals" for kind in KINDS), "inputs_changed"]
-    )
-    assert {found.default_status for found in sensors} == {DefaultSensorStatus.RUNNING}
-    assert {target.job_name for found in sensors for target in found.targets} == {keys.JOB}
+def test_there_is_a_sensor_for_each_kind_of_source_one_for_the_inputs_and_two_that_only_watch(
+    defs: Definitions,
+) -> None:
+    sensors = {found.name: found for found in defs.get_repository_def().sensor_defs}
+    asking = {*(f"{kind}_arrivals" for kind in KINDS), "inputs_changed"}
+    assert set(sensors) == asking | {"watch", "run_failures"}
+    assert asking | {"watch"} == set(heartbeat.expected()), "every sensor that looks gives signs of life"
+    assert {found.default_status for found in sensors.values()} == {DefaultSensorStatus.RUNNING}
+    assert {name for name, found in sensors.items() if found.targets} == asking
+    assert {target.job_name for name in asking for target in sensors[name].targets} == {keys.JOB}
 
 
 def test_the_calendar_has_a_morning_after_each_due_day_in_the_time_of_the_city(defs: Definitions) -> None:
@@ -218,6 +231,31 @@ def test_the_calendar_has_a_morning_after_each_due_day_in_the_time_of_the_city(d
     assert schedules["population_due"].cron_schedule == "0 7 1 4 *"
     assert {found.execution_timezone for found in schedules.values()} == {"Asia/Shanghai"}
     assert {"full_comparison", "timeliness_daily"} < set(schedules)
+
+
+def test_the_nightly_comparison_finds_an_edit_that_no_event_and_no_watermark_shows(
+    defs: Definitions, home: Home, ledger: Ledger
+) -> None:
+    database = f"sqlite:///{home.sources / 'finance.db'}"
+    finance_table.write(database, [finance_table.line("500101", 2023, f"u{number}", 1) for number in range(3)])
+    intake = [keys.records_key(feed) for feed in contract.feeds()]
+    intake += [keys.snapshots_key(feed) for feed in contract.feeds()]
+    [nightly] = [found for found in defs.get_repository_def().schedule_defs if found.name == keys.FULL_COMPARISON]
+    assert nightly.job_name == keys.JOB
+
+    def night(tags: Mapping[str, str]) -> int:
+        with DagsterInstance.ephemeral() as instance:
+            job = defs.resolve_job_def(keys.JOB)
+            job.execute_in_process(instance=instance, asset_selection=intake, tags=dict(tags), raise_on_error=True)
+        return sum(row.feed == "education_finance" for row in ledger.deliveries())
+
+    assert night({}) == 1
+    finance_table.run(database, "UPDATE education_finance_line SET 金额2 = '7.00' WHERE 单位代码 = 'u1'")
+    assert night({}) == 1
+    with build_schedule_context(scheduled_execution_time=datetime(2025, 9, 30, 2, 30, tzinfo=UTC)) as context:
+        [request] = nightly.evaluate_tick(context).run_requests or []
+    assert night(request.tags) == 2
+    assert night(request.tags) == 2
 
 
 def test_the_years_are_partitions_of_the_rereading_only(defs: Definitions) -> None:
