@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sources import contract
-from sources.claims import Claims
+from sources.claims import Claims, Sent
 from sources.connectors import folder, remote, sql
 from sources.connectors.arrival import Arrival
 from sources.connectors.config import SourceSettings, configured
@@ -287,7 +287,8 @@ class _Intake:
         self._home, self._ledger, self._work, self._progress = home, ledger, work, progress
         self._versions = contract_versions()
         self._feeds = {feed: contract.load(feed).info for feed in contract.feeds()}
-        self._claims = Claims(ledger.deliveries())
+        withdrawn = {row.delivery_id for row in ledger.withdrawals() if row.withdrawn}
+        self._claims = Claims(ledger.deliveries(), root=home.root, withdrawn=withdrawn)
         self._sources: dict[str, SourceSettings] = {settings.name: settings for settings in configured()}
         self._key = load_or_create_key(home.key_file)
         self._readers = Readers(parse, workers)
@@ -415,14 +416,9 @@ class _Intake:
         self._flushed = time.monotonic()
 
     def _judged(self, taken: _Taken, outcome: Outcome) -> Outcome:
-        return self._claims.judge(
-            outcome,
-            feed=taken.arrival.feed,
-            delivery_id=taken.delivery_id,
-            submitter=taken.arrival.submitter,
-            received_at=taken.at,
-            period_kind=self._feeds[taken.arrival.feed].period_kind,
-        )
+        arrival = taken.arrival
+        sent = Sent(arrival.feed, taken.delivery_id, arrival.submitter, taken.at)
+        return self._claims.judge(outcome, sent, self._feeds[arrival.feed].period_kind)
 
     def _record(self, taken: _Taken, outcome: Outcome) -> None:
         with self._later.noting():
