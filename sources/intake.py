@@ -252,7 +252,12 @@ def drain(home: Home, ledger: Ledger, *, limit: int = STREAM_LIMIT) -> IntakeRep
     def commit(_snapshot: Snapshot, arrival: Arrival) -> None:
         report.add(take_in(home, ledger, [arrival]))
 
-    _, failed = remote.drain(home, configured(), commit, limit, seen=ledger.seen)
+    def documents(name: str) -> list[Path]:
+        events = [event for event in ledger.events() if event.source.startswith(f"{name}/")]
+        found = dict.fromkeys(event.sha256 for event in events if event.connector == "nats")
+        return [snapshot_path(home, sha256) for sha256 in found]
+
+    _, failed = remote.drain(home, configured(), commit, limit, seen=ledger.seen, documents=documents)
     report.problems += [str(error) for error in failed]
     return report
 
@@ -339,9 +344,10 @@ class _Intake:
         self._ledger.record_event(replace(last, version=version, outcome=VANISHED, at=now()))
 
     def _is_remote(self, arrival: Arrival) -> bool:
-        """Whether a configured source announced it; what a stream brought is archived already, a file like another."""
+        """Whether a configured source has it; what a stream brought is archived already, a file like another."""
         settings = self._sources.get(arrival.source.partition("/")[0])
-        if settings is None or settings.kind == "nats":
+        fetched = arrival.connector.endswith("_event") and arrival.path is not None
+        if settings is None or settings.kind == "nats" or fetched:
             return False
         return arrival.connector in {settings.kind, f"{settings.kind}_event"}
 
