@@ -15,14 +15,17 @@ def environment(home: Path, **extra: str) -> dict[str, str]:
     return kept | {"EDUPLAN_HOME": str(home), "PYTHONUTF8": "1"} | extra
 
 
-def eduplan(home: Path, *arguments: str, expect: int | None = 0, **extra: str) -> subprocess.CompletedProcess[str]:
-    """Run `eduplan ARGUMENTS` on `home`; `expect` is the exit code demanded, None to leave it to the caller."""
+def eduplan(
+    home: Path, *arguments: str, expect: int | None = 0, limit: int = 300, **extra: str
+) -> subprocess.CompletedProcess[str]:
+    """Run `eduplan ARGUMENTS` on `home`; `expect` is the exit code demanded, None to leave it to the caller. `limit`:
+    seconds after which it hangs."""
     done = subprocess.run(
         [sys.executable, "-c", MAIN, *arguments],
         env=environment(home, **extra),
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=limit,
         check=False,
     )
     if expect is not None:
