@@ -22,7 +22,7 @@ DIRT = "0.02"
 @pytest.mark.parametrize(("profile", "years", "rows"), [("small", "2023-2024", 2_000), ("city", "2024", 20_000)])
 def test_what_was_damaged_is_set_aside_and_the_rest_counts(profile: str, years: str, rows: int, tmp_path: Path) -> None:
     home = tmp_path / "home"
-    eduplan(home, "demo", "--profile", profile, "--years", years, "--dirt", DIRT, limit=3600)
+    eduplan(home, "demo", "--profile", profile, "--years", years, "--dirt", DIRT)
     told = home.with_name(f"{home.name}-sample") / "truth"
     wanted = truth.damaged(told)
     assert len(wanted) > rows
