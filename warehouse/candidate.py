@@ -188,7 +188,7 @@ def _inputs(active: Iterable[DeliveryRow], code: str, waivers: Iterable[Waiver])
 
 
 def _create_record_view(
-    connection: duckdb.DuckDBPyConnection, home: Home, table: str, active: Iterable[DeliveryRow]
+    connection: duckdb.DuckDBPyConnection, home: Home, table: str, active: Sequence[DeliveryRow]
 ) -> None:
     paths = sorted(home.root / row.tables[table] for row in active if table in row.tables)
     missing = [path for path in paths if not path.is_file()]
@@ -200,7 +200,28 @@ def _create_record_view(
     # NULLs of an empty Arrow table give DuckDB the types; an absent feed is an empty view of the right shape.
     source = f"read_parquet({duck.path_list(paths)})" if paths else f"(SELECT {_typed_nulls(table)} WHERE false)"
     columns = ", ".join(duck.ident(name) for name in RECORD_SCHEMAS[table].names)
-    connection.execute(f"CREATE VIEW records.{duck.ident(table)} AS SELECT {columns} FROM {source}")
+    connection.execute(
+        f"CREATE VIEW records.{duck.ident(table)} AS SELECT {columns} FROM {source}{_laid_over(table, active)}"
+    )
+
+
+def _laid_over(table: str, active: Iterable[DeliveryRow]) -> str:
+    """The condition that leaves out of districts' deliveries the schools that single schools' deliveries speak for;
+    '' when there are none."""
+    rows = [row for row in active if table in row.tables]
+    districts = {row.key: row.delivery_id for row in rows}
+    pairs = sorted(
+        (districts[row.lies_over], row.school_code)
+        for row in rows
+        if row.school_code is not None and row.lies_over in districts
+    )
+    listed = ", ".join(f"({duck.literal(delivery)}, {duck.literal(school)})" for delivery, school in pairs)
+    if not listed:
+        return ""
+    return (
+        f" WHERE NOT EXISTS (SELECT 1 FROM (VALUES {listed}) AS laid_over (delivery, school)"
+        " WHERE laid_over.delivery = delivery_id AND laid_over.school = school_code)"
+    )
 
 
 def _typed_nulls(table: str) -> str:

@@ -426,22 +426,43 @@ def select_active(deliveries: Iterable[DeliveryRow], withdrawn: Collection[str] 
     stands in for the date it displaced, so that no chain of corrections can go in a circle. Refused ones count only
     where nothing else did, and only when they could be attributed to an area; those withdrawn likewise, and what they
     displaced counts again as if they had never come.
+
+    A single school's delivery is measured by the same rule against the district's too: where the district's is newer,
+    or the school's was refused or withdrawn, the district's speaks for the school and the school's is left out.
     """
     winners: dict[tuple[str, str, int, str], DeliveryRow] = {}
     dates: dict[tuple[str, str, int, str], date] = {}
     refused: dict[tuple[str, str, int, str], DeliveryRow] = {}
-    for row in deliveries:
+    turns: dict[tuple[str, str, int, str], int] = {}
+    for turn, row in enumerate(deliveries):
         if row.status == "refused" or row.delivery_id in withdrawn:
             refused[row.key] = row if row.status == "refused" else _taken_back(row)
             continue
         standing = dates.get(row.key)
         if row.reported_on is not None and standing is not None and row.reported_on < standing:
             continue
-        winners[row.key] = row
+        winners[row.key], turns[row.key] = row, turn
         if row.reported_on is not None:
             dates[row.key] = row.reported_on
     visible = {key: row for key, row in refused.items() if row.area_code}
-    return [row for _, row in sorted({**visible, **winners}.items())]
+    chosen = {**visible, **winners}
+
+    def stands(row: DeliveryRow) -> bool:
+        district = row.lies_over
+        if district not in winners:
+            return True
+        return row.counts and _is_newer((turns[row.key], dates.get(row.key)), (turns[district], dates.get(district)))
+
+    return [row for _, row in sorted(chosen.items()) if stands(row)]
+
+
+def _is_newer(one: tuple[int, date | None], other: tuple[int, date | None]) -> bool:
+    """Whether of two (turn of arrival, reporting date) the first wins: by date where both have one, else by arrival;
+    on the same day the later arrival."""
+    (turn, day), (other_turn, other_day) = one, other
+    if day is not None and other_day is not None and day != other_day:
+        return day > other_day
+    return turn > other_turn
 
 
 def _taken_back(row: DeliveryRow) -> DeliveryRow:
