@@ -276,7 +276,7 @@ def judge(bench: Workbench) -> Verdict:
         if bench.warming is not None:
             bench.warming.join()
         verdict = expectations.judge(bench.home, bench.ledger, candidate)
-        write_atomic(report_path(candidate), _render(bench, candidate, verdict))
+        write_atomic(report_path(candidate), auditors_report(bench, candidate, verdict))
         failed = sum(not result.passed for result in verdict.results)
         station.good = verdict.passed
         station.summary = (
@@ -362,7 +362,7 @@ def publish(bench: Workbench) -> Release:
     check_hold(bench)
     with bench.record.station("publish") as station:
         book = catalogue()
-        artefacts = {releases.REPORT: _render(bench, candidate, verdict), RULES_FILE: record(book)}
+        artefacts = {releases.REPORT: auditors_report(bench, candidate, verdict), RULES_FILE: record(book)}
         guards = {item.name: item.rules for item in guard_coverage(book.rules).indicators}
         release = releases.publish(
             bench.home, bench.ledger, candidate, verdict, artefacts=artefacts, fences=[bench.fence], guards=guards
@@ -372,7 +372,7 @@ def publish(bench: Workbench) -> Release:
     return release
 
 
-def _render(bench: Workbench, candidate: Candidate, verdict: Verdict) -> bytes:
+def auditors_report(bench: Workbench, candidate: Candidate, verdict: Verdict) -> bytes:
     """The report; the bytes written at judging are used again where nothing they say has changed since."""
     from expectations import ReportContext, render_report
     from expectations.rule_changes import RULES_FILE
