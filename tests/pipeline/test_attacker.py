@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from fractions import Fraction
 from pathlib import Path
 
 import duckdb
@@ -46,6 +47,7 @@ def _alone(attacker: Attacker, mart: str, column: str) -> Cell:
     for cell in list(attacker.hidden):
         if cell[:2] == kept[:2] and cell[3] == kept[3] and cell != kept:
             attacker.hidden.discard(cell)
+            attacker.known[cell] = Fraction(0)
     return kept
 
 

@@ -127,7 +127,7 @@ AMOUNTS = {
 
 def table_of(city: Released, item: RowRange, indicator: str) -> str:
     feed = city.deliveries[item.delivery_id].feed
-    if indicator.startswith("avg_years_schooling"):
+    if feed == "population" and indicator.startswith("avg_years_schooling"):
         return "population__attainment"
     if feed == "higher_education":
         return f"higher_education__{'staff' if STAFF_COLUMNS.issuperset(item.columns) else 'enrolment'}"
