@@ -118,9 +118,9 @@ def compose(news: Sequence[News]) -> Message:
 
 def _line(one: dict[str, Any]) -> str:
     if one["action"] != OPENED:
-        return f"✓ 已恢复：{one['title_zh']}（{one['at'][:16]}）\n{one['detail_zh']}"
+        return f"✓ 已恢复：{one['title_zh']}（{one['at'][:16].replace('T', ' ')}）\n{one['detail_zh']}"
     page = f"处置手册：{one['runbook']}"
-    return f"✗ {one['title_zh']}（{one['at'][:16]}）\n{one['detail_zh']}\n怎么办：{one['remedy_zh']}\n{page}"
+    return f"✗ {one['title_zh']}（{one['at'][:16].replace('T', ' ')}）\n{one['detail_zh']}\n怎么办：{one['remedy_zh']}\n{page}"
 
 
 # -- while the ledger is away -----------------------------------------------------------------------------------------
@@ -176,7 +176,11 @@ def _absence_news(absence: Absence) -> News:
 
 
 def _absence_alert(absence: Absence) -> Alert:
-    return Alert(kinds.LEDGER_AWAY, "", f"台账数据库自 {absence.since[:16]} 起无法访问；期间不收取、不发布，不丢失。")
+    return Alert(
+        kinds.LEDGER_AWAY,
+        "",
+        f"台账数据库自 {absence.since[:16].replace('T', ' ')} 起无法访问；期间不收取、不发布，不丢失。",
+    )
 
 
 def _enter_absence(home: Home, ledger: Ledger, at: datetime) -> None:

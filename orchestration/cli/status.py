@@ -196,7 +196,8 @@ def _print_refusals(content: Mapping[str, Any]) -> None:
         _say(f"门禁拒绝候选 {gate['candidate_id']}（{len(gate['reasons'])} 项）：")
         for reason in gate["reasons"][:_SHOWN]:
             _say(f"  {reason}")
-    if content["publication"] is not None:
+    told = {one["kind"] for one in content["alerts"]}
+    if content["publication"] is not None and "publication_refused" not in told:
         _say(f"拒绝发布（{_instant(content['publication']['at'])}）：{content['publication']['reason']}")
     for hold in content["held"][:_SHOWN]:
         _say(f"暂缓采用：{hold['feed']} {hold['delivery_id']}：{hold['reason']}")
