@@ -12,6 +12,7 @@ from dagster import AssetKey
 JOB: Final = "release_job"
 REREADING_JOB: Final = "rereading_job"
 TIMELINESS_JOB: Final = "timeliness_job"
+RETENTION_JOB: Final = "retention_job"
 # Tags of runs: who asked for them.
 SENSOR_TAG: Final = "eduplan/asked_by"
 SCHEDULE_TAG: Final = "eduplan/schedule"

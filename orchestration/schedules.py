@@ -35,6 +35,13 @@ def build_schedules() -> list[dg.ScheduleDefinition]:
             "0 8 * * *",
             "每天检查各类报送是否逾期、发布是否滞后。\n\nWho is late, and is the release behind?",
         ),
+        _schedule(
+            "retention_weekly",
+            keys.RETENTION_JOB,
+            "30 4 * * 0",
+            "每周日按留存规则清理一次，并记入台账；有运行时等待其结束。\n\n"
+            "Once a week, what the retention policy no longer keeps is cleared away and entered in the ledger.",
+        ),
         *(_deadline(feed) for feed in contract.feeds() if contract.load(feed).info.due),
     ]
 

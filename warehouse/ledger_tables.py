@@ -143,6 +143,20 @@ release = sa.Table(
     sa.Column("published_at", sa.String(40), nullable=False),
 )
 
+# What was cleared away under the retention policy, why, by whom and when.
+pruned = sa.Table(
+    "pruned",
+    metadata,
+    sa.Column("journal_seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("person", sa.Text, nullable=False),
+    sa.Column("at", sa.String(40), nullable=False),
+    sa.Column("files", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+)
+
 journal = sa.Table(
     "journal",
     metadata,

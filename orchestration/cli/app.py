@@ -303,6 +303,46 @@ def acknowledge(
 
 
 @app.command()
+def prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="只列出，不清理。Only list.")] = False,
+    by: Annotated[str, typer.Option("--by", help="经办人；不填为当前系统用户。Who decides.")] = "",
+    json: Json = False,
+) -> int:
+    """按留存规则清理过期的发布数据、候选、记录与运行历史，并记入台账。Clear away what need not be kept."""
+    from orchestration.cli import prune as command
+
+    return command.prune(by=by, dry_run=dry_run, as_json=json)
+
+
+@app.command()
+def backup(
+    dest: Annotated[Path, typer.Argument(help="备份目录，可重复使用（增量）。Where to; used again, it grows.")],
+    keys: Annotated[
+        Path | None, typer.Option("--keys", help="密钥另存到此目录（与备份分开保管）。Keys, kept apart.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """备份台账、原件、记录、发布与设置；运行期间也可执行。Back up; a run may be under way."""
+    from orchestration.cli import backup as command
+
+    return command.backup(dest, keys=keys, as_json=json)
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(help="备份目录。The back-up.")],
+    keys: Annotated[Path | None, typer.Option("--keys", help="另存的密钥目录。Where the keys are.")] = None,
+    name: Annotated[str, typer.Option("--backup", help="取哪一次备份；不填取最新。Which one.")] = "",
+    check: Annotated[bool, typer.Option("--check", help="只核对备份，不恢复。Only check.")] = False,
+    json: Json = False,
+) -> int:
+    """先核对备份，再恢复到空的状态目录。Check a back-up, then restore it into an empty home."""
+    from orchestration.cli import backup as command
+
+    return command.restore(source, keys=keys, name=name, check=check, as_json=json)
+
+
+@app.command()
 def dev(
     port: Annotated[int, typer.Option(help="网页端口。Port of the web page.")] = 3000,
     metrics_port: Annotated[int, typer.Option(help="指标端口。Port of the metrics.")] = 9808,

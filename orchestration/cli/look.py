@@ -5,15 +5,19 @@ What belongs here: reading releases for people. What does not: how the home stan
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from contextlib import closing
 from typing import Any, Final
 
 from orchestration.cli.console import out, print_json, table
 from orchestration.cli.main import OK
 from warehouse.changes import compare
 from warehouse.errors import Refused
+from warehouse.ledger import Ledger
 from warehouse.manifest import Release, current, read_release, releases
-from warehouse.marts_file import MARTS_FILE
 from warehouse.paths import Home
+from warehouse.pruned import marts_of
+from warehouse.retention import gone_from
 
 _SHOWN: Final = 30
 _CAUSES: Final = 3
@@ -35,14 +39,15 @@ def list_releases(*, as_json: bool) -> int:
             ("数据版本", "left"),
             ("规则", "right"),
             ("未通过（警告）", "right"),
-            ("当前", "left"),
+            ("", "left"),
         ]
-        rows = [
-            (r["release_id"], r["data_version"], r["rules"], r["rules_failed"], "←" if r["current"] else "")
-            for r in found
-        ]
+        rows = [(r["release_id"], r["data_version"], r["rules"], r["rules_failed"], _standing(r)) for r in found]
         out.print(table("历次发布", columns, rows))
     return OK
+
+
+def _standing(line: Mapping[str, Any]) -> str:
+    return "← 当前" if line["current"] else "数据已清理" if line["pruned"] else ""
 
 
 def _release_line(release: Release) -> dict[str, Any]:
@@ -56,6 +61,7 @@ def _release_line(release: Release) -> dict[str, Any]:
         "rules": verdict["rules"],
         "rules_failed": len(verdict["failed"]),
         "deliveries": len(release.manifest["inputs"]["deliveries"]),
+        "pruned": gone_from(release),
     }
 
 
@@ -63,7 +69,9 @@ def diff(old: str, new: str, *, as_json: bool) -> int:
     """Every value that differs."""
     home = Home.from_env()
     before, after = _release(home, old), _release(home, new)
-    changes = {"from": old, "to": new, **compare(before.path / MARTS_FILE, after.path / MARTS_FILE)}
+    with closing(Ledger(home.ledger_url)) as ledger:
+        marts = [marts_of(ledger, release) for release in (before, after)]
+    changes = {"from": old, "to": new, **compare(*marts)}
     if as_json:
         print_json(changes)
         return OK

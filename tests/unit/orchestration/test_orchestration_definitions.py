@@ -8,11 +8,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from dagster import AssetKey, DagsterInstance, DefaultSensorStatus, Definitions, build_schedule_context
+from dagster import (
+    AssetKey,
+    DagsterInstance,
+    DefaultSensorStatus,
+    Definitions,
+    build_schedule_context,
+    build_sensor_context,
+)
 
 from expectations import rules_version
 from orchestration import heartbeat, keys
 from orchestration.build import build_defs
+from orchestration.resources import HomeResource
+from orchestration.sensors import build_sensors
+from orchestration.steps import find_inputs
 from sources import contract
 from sources.intake import contract_versions
 from sources.watch import KINDS
@@ -269,6 +279,59 @@ def test_a_year_is_read_again_from_the_page_and_what_is_whole_stays(
     told = {name: value.value for name, value in made.materialization.metadata.items()}
     assert (told["confirmed"], told["renewed"], told["restored"]) == (1, 0, [])
     assert ledger.journal_head() == before
+
+
+@pytest.mark.parametrize(("areas", "confirmed"), [(["500000"], 1), (["500103"], 0)])
+def test_one_district_is_read_again_from_the_page_by_its_configuration(
+    defs: Definitions, home: Home, ledger: Ledger, areas: list[str], confirmed: int
+) -> None:
+    delivery(home, ledger, "数字", contract_version=contract_versions()[FEED])
+    config = {"ops": {"rereading": {"config": {"areas": areas}}}}
+    with DagsterInstance.ephemeral() as instance:
+        job = defs.resolve_job_def(keys.REREADING_JOB)
+        result = job.execute_in_process(instance=instance, partition_key="0", run_config=config)
+    (made,) = [event for event in result.get_asset_materialization_events() if event.asset_key == keys.REREADING]
+    assert made.materialization.metadata["confirmed"].value == confirmed
+
+
+def test_from_the_command_line_years_districts_and_feeds_are_asked_for_by_code_or_name() -> None:
+    from orchestration.cli.rerun import _selection
+
+    wanted = _selection([2023], ["万州区", "500103"], ["school_census"])
+    assert (wanted.years, wanted.areas, wanted.feeds) == ({2023}, {"500101", "500103"}, {"school_census"})
+    with pytest.raises(UsageError, match="没有名为“无此区”的区域"):
+        _selection([], ["无此区"], [])
+    with pytest.raises(UsageError, match="weather"):
+        _selection([], [], ["weather"])
+
+
+def test_a_changed_formula_makes_everything_anew_and_reads_nothing_again(
+    home: Home, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate = candidate_of(home, ledger)
+    verdict = record(ledger, candidate, make_verdict(candidate, rules_version=rules_version()))
+    publish(home, ledger, candidate, verdict, artefacts=REPORT)
+    (sensor,) = [found for found in build_sensors() if found.name == "inputs_changed"]
+
+    def asks() -> bool:
+        with DagsterInstance.ephemeral() as instance:
+            resources = {"home": HomeResource(root=str(home.root))}
+            context = build_sensor_context(instance=instance, resources=resources)
+            return bool(sensor.evaluate_tick(context).run_requests)
+
+    assert not asks()
+    before = {path: path.stat().st_mtime_ns for path in home.records.rglob("*.parquet")}
+    monkeypatch.setattr(candidates, "code_digest", lambda: "another formula")
+    assert asks()
+    assert find_inputs(home, ledger).candidate_id != candidate.candidate_id
+    assert ledger.unread(contract_versions()) == []
+    assert {path: path.stat().st_mtime_ns for path in home.records.rglob("*.parquet")} == before
+
+
+def test_clearing_away_is_a_job_with_a_weekly_schedule(defs: Definitions) -> None:
+    schedules = {found.name: found for found in defs.get_repository_def().schedule_defs}
+    assert schedules["retention_weekly"].job_name == keys.RETENTION_JOB
+    assert defs.resolve_job_def(keys.RETENTION_JOB).description
 
 
 def test_what_is_late_shows_as_checks_that_warn(defs: Definitions, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
