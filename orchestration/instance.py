@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import yaml
+
 from orchestration.logs import logs_dir
 from orchestration.report import RunRecord
 from warehouse.errors import EduplanError, Fault, Refused
@@ -32,6 +34,10 @@ nux:
 run_coordinator:
   module: dagster.core.run_coordinator
   class: DefaultRunCoordinator
+# A run is forked from a process that has imported everything already; without it runs start as ever.
+run_launcher:
+  module: orchestration.warm_launcher
+  class: WarmRunLauncher
 concurrency:
   pools:
     default_limit: 1
@@ -74,6 +80,20 @@ def _event_log(folder: Path) -> dict[str, Any]:
     }
 
 
+def _keeps_its_own_storage(folder: Path) -> bool:
+    """Whether the settings name a storage (PostgreSQL in production) instead of the stock files."""
+    settings = yaml.safe_load((folder / "dagster.yaml").read_text(encoding="utf-8")) or {}
+    return not {"storage", "event_log_storage"}.isdisjoint(settings)
+
+
+def run_overrides(folder: Path) -> dict[str, Any]:
+    """What a process that executes one run opens differently: the stock event log, held open. Empty when the settings
+    of this folder name a storage of their own, or when there are none."""
+    if not (folder / "dagster.yaml").is_file() or _keeps_its_own_storage(folder):
+        return {}
+    return {"event_log_storage": _event_log(folder)}
+
+
 @contextlib.contextmanager
 def open_instance(home: Home) -> Iterator[DagsterInstance]:
     """The home's instance, for a run in this process."""
@@ -83,7 +103,7 @@ def open_instance(home: Home) -> Iterator[DagsterInstance]:
     folder = dagster_home(home)
     # Dagster reads it where it starts processes of its own.
     os.environ["DAGSTER_HOME"] = str(folder)
-    overrides = {**_NO_CAPTURE, "event_log_storage": _event_log(folder)}
+    overrides = {**_NO_CAPTURE, **run_overrides(folder)}
     with DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides=overrides)) as instance:
         yield instance
 

@@ -1,0 +1,249 @@
+"""What the warm process does: import, parse, listen, and fork one child for each run.
+
+What belongs here: this process's life, and how a child of it becomes a run. What does not: who asks for runs. It has
+one thread and no open database; it ends when the process that started it ends, when the code on disk is no longer what
+it imported, and when another one took its place. It keeps nothing of a run: children end, and it never grows.
+"""
+
+from __future__ import annotations
+
+import importlib
+import json
+import logging
+import os
+import select
+import signal
+import socket
+import struct
+from collections.abc import Sequence
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, Final
+
+from orchestration import dbt, dbt_ahead, forked, warm
+from orchestration.dbt_ahead import Parsed
+from warehouse.paths import Home
+
+# Ended because it should; could not become what it is for.
+_DONE, _UNFIT = 0, 4
+_LOOK_SECONDS: Final = 1.0
+_CODE_SECONDS: Final = 10
+_READ_SECONDS: Final = 2.0
+_QUEUE: Final = 8
+_IMPORTS: Final = (
+    "dagster._cli.api",
+    "orchestration.definitions",
+    "orchestration.event_log",
+    "orchestration.steps",
+    "sources.rereading",
+    "sources.parsers.census",
+    "sources.parsers.teacher",
+    "sources.parsers.finance",
+    "sources.parsers.flat",
+    "sources.parsers.official",
+    "sources.reading",
+    "sources.intake",
+    "dbt.cli.main",
+)
+
+log = logging.getLogger(__name__)
+
+
+def serve() -> int:
+    """Serve the home of EDUPLAN_HOME until there is a reason to end; returns the exit code."""
+    home, parent = Home.from_env(), os.getppid()
+    # Another one that serves already is as good.
+    if not warm.wanted(home) or warm.answers(home):
+        return _DONE
+    code = warm.code_state()
+    parsed = _load(home)
+    if warm.code_state() != code:
+        return _DONE
+    if parsed is None or forked.threads() != 1:
+        log.warning("warm process unfit: parsed %s, %d threads", parsed is not None, forked.threads())
+        return _UNFIT
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, _end)
+    with closing(_listen(warm.socket_path(home))) as listener:
+        _Server(home, parent, code, parsed, listener).run()
+    return _DONE
+
+
+def _end(*_: object) -> None:
+    raise SystemExit(_DONE)
+
+
+def _load(home: Home) -> Parsed | None:
+    """Import all a run imports and parse the dbt project, without leaving a thread or a connection behind."""
+    import gc
+
+    import duckdb
+
+    import expectations
+
+    for name in _IMPORTS:
+        importlib.import_module(name)
+    _resolve_jobs()
+    expectations.warm()
+    # Importing the driver opens a database in memory, with threads.
+    duckdb.default_connection().close()
+    # A project that has changed is read by a parser that starts threads: a child does that and leaves its cache.
+    os.waitpid(forked.fork(lambda: dbt.parse_warm(home) is None), 0)
+    parsed = dbt.parse_warm(home)
+    duckdb.default_connection().close()
+    gc.collect()
+    # Pages that children only read stay shared.
+    gc.freeze()
+    return parsed
+
+
+def _resolve_jobs() -> None:
+    from orchestration import keys
+    from orchestration.definitions import defs
+
+    for name in (keys.JOB, keys.REREADING_JOB):
+        defs.resolve_job_def(name)
+
+
+def _listen(path: Path) -> socket.socket:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    # From its first moment nobody else may connect.
+    before = os.umask(0o177)
+    try:
+        listener.bind(str(path))
+    finally:
+        os.umask(before)
+    listener.listen(_QUEUE)
+    return listener
+
+
+class _Server:
+    """The loop: look for orders, for children that ended, and for reasons to end."""
+
+    def __init__(self, home: Home, parent: int, code: str, parsed: Parsed, listener: socket.socket) -> None:
+        self._home, self._parent, self._code = home, parent, code
+        self._parsed, self._listener = parsed, listener
+        self._path = warm.socket_path(home)
+        self._place = self._path.stat().st_ino
+        # Process id -> the order it carries out.
+        self._children: dict[int, dict[str, Any]] = {}
+
+    def run(self) -> None:
+        """Serve until there is a reason to end."""
+        looks = 0
+        while os.getppid() == self._parent and self._is_in_place():
+            self._reap()
+            if select.select([self._listener], [], [], _LOOK_SECONDS)[0]:
+                if not self._serve_one():
+                    return
+            elif (looks := looks + 1) % _CODE_SECONDS == 0 and not self._is_current():
+                return
+
+    def _is_in_place(self) -> bool:
+        # Removed with its home, or replaced by one that was started at the same time.
+        try:
+            return self._path.stat().st_ino == self._place
+        except FileNotFoundError:
+            return False
+
+    def _is_current(self) -> bool:
+        try:
+            return warm.code_state() == self._code
+        except OSError:
+            # Files that go away while they are read are being replaced.
+            return False
+
+    def _reap(self) -> None:
+        for pid in list(self._children):
+            found, status = os.waitpid(pid, os.WNOHANG)
+            if found:
+                order = self._children.pop(pid)
+                code = os.waitstatus_to_exitcode(status)
+                if code != 0 and "run_id" in order:
+                    # Killed, it could not say so itself; whoever waits for its end need not wait for a time limit.
+                    self._children[forked.fork(lambda order=order, code=code: _report_dead(order, code))] = {}
+
+    def _serve_one(self) -> bool:
+        """Answer one order; False when this process should end."""
+        connection, _ = self._listener.accept()
+        with connection:
+            connection.settimeout(_READ_SECONDS)
+            # A client that went away is no reason to end.
+            with suppress(OSError, ValueError, KeyError):
+                return self._answer(connection)
+        return True
+
+    def _answer(self, connection: socket.socket) -> bool:
+        if _user_of(connection) != os.getuid():
+            return True
+        with connection.makefile("rb") as lines:
+            order = json.loads(lines.readline(warm.LONGEST_ORDER))
+        if order["ask"] != "run":
+            _reply(connection, {"pid": os.getpid(), "children": len(self._children), "threads": forked.threads()})
+            return True
+        if not self._is_current():
+            _reply(connection, {"refused": "code changed"})
+            return False
+        pid = forked.fork(lambda: self._become_run(connection, order))
+        self._children[pid] = order
+        _reply(connection, {"pid": pid, "started": started(pid)})
+        return True
+
+    def _become_run(self, connection: socket.socket, order: dict[str, Any]) -> int:
+        """In the child: what can be forked now is, then this process is a run like any other."""
+        from sources import reading
+        from sources.workers import dismiss_ready, keep_ready
+
+        connection.close()
+        self._listener.close()
+        # The readers last, so that none of them is held open by dbt's process: when this run dies they end first.
+        dbt.fork_ahead(self._home, self._parsed)
+        keep_ready(reading.limit_memory)
+        try:
+            return _execute(order["arguments"])
+        finally:
+            dbt_ahead.dismiss_ready()
+            dismiss_ready()
+
+
+def _reply(connection: socket.socket, answer: dict[str, Any]) -> None:
+    connection.sendall(json.dumps(answer).encode() + b"\n")
+
+
+def _user_of(connection: socket.socket) -> int:
+    size = struct.calcsize("3i")
+    _, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, size))
+    return int(user)
+
+
+def _execute(arguments: Sequence[str]) -> int:
+    """Dagster's own command that executes a run which was created before."""
+    from dagster._cli.api import api_cli
+
+    api_cli.main(args=list(arguments), prog_name="dagster api", standalone_mode=False)
+    return _DONE
+
+
+def _report_dead(order: dict[str, Any], code: int) -> int:
+    from dagster import DagsterInstance
+    from dagster._core.instance.ref import InstanceRef
+    from dagster._serdes import deserialize_value
+
+    with DagsterInstance.from_ref(deserialize_value(order["instance"], InstanceRef)) as instance:
+        run = instance.get_run_by_id(order["run_id"])
+        if run is not None and not run.is_finished:
+            instance.report_run_failed(run, f"运行所在的进程意外结束（{code}）；下一次运行会从最后完整的状态继续。")
+    return _DONE
+
+
+def started(pid: int) -> str:
+    """When a process was started, in the kernel's own count: with its id, a name nobody else ever has. '' when there
+    is none, or where the kernel does not tell."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""
+    # The name in brackets may hold anything; the rest is numbers.
+    return text.rpartition(")")[2].split()[19]
