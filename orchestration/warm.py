@@ -26,7 +26,7 @@ from warehouse.paths import Home, package_root, project_root
 SWITCH: Final = "EDUPLAN_WARM"
 _CHILD: Final = [sys.executable, "-c", "from orchestration.warm_server import serve; raise SystemExit(serve())"]
 # Libraries that start threads when they are imported: a process with threads must not fork.
-_SINGLE_THREADED: Final = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
+SINGLE_THREADED: Final = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 _ROOMS: Final = ("orchestration", "sources", "expectations", "warehouse")
 _LEFT_OUT: Final = {".pyc", ".pyo"}
 # What the kernel takes as the name of a socket.
@@ -80,7 +80,7 @@ def ensure(home: Home) -> None:
     """
     if not wanted(home) or _lives() or time.monotonic() < _started.not_before or answers(home):
         return
-    environment = {**os.environ, **_SINGLE_THREADED, "EDUPLAN_HOME": str(home.root)}
+    environment = {**os.environ, **SINGLE_THREADED, "EDUPLAN_HOME": str(home.root)}
     _started.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
         _CHILD, stdin=subprocess.DEVNULL, env=environment, cwd=project_root()
     )

@@ -15,8 +15,9 @@ import select
 import signal
 import socket
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -64,8 +65,8 @@ def serve() -> int:
         return _UNFIT
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
-    with closing(_listen(warm.socket_path(home))) as listener:
-        _Server(home, parent, code, parsed, listener).run()
+    with closing(listen(home)) as listener:
+        Server(home, listener, parent, code, lambda order: _become_run(home, parsed, order), _report_dead).run()
     return _DONE
 
 
@@ -105,7 +106,9 @@ def _resolve_jobs() -> None:
         defs.resolve_job_def(name)
 
 
-def _listen(path: Path) -> socket.socket:
+def listen(home: Home) -> socket.socket:
+    """Take the home's place to listen, whoever had it. Raises OSError."""
+    path = warm.socket_path(home)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -119,16 +122,31 @@ def _listen(path: Path) -> socket.socket:
     return listener
 
 
-class _Server:
-    """The loop: look for orders, for children that ended, and for reasons to end."""
+Order = dict[str, Any]
 
-    def __init__(self, home: Home, parent: int, code: str, parsed: Parsed, listener: socket.socket) -> None:
-        self._home, self._parent, self._code = home, parent, code
-        self._parsed, self._listener = parsed, listener
+
+class Server:
+    """The loop: look for orders, for children that ended, and for reasons to end.
+
+    `carry_out` is what a child does with its order; `bury` what another child does when that one ended badly, with the
+    order and the exit code. Both return an exit code.
+    """
+
+    def __init__(  # noqa: PLR0917 - each is told apart by its type
+        self,
+        home: Home,
+        listener: socket.socket,
+        parent: int,
+        code: str,
+        carry_out: Callable[[Order], int],
+        bury: Callable[[Order, int], int],
+    ) -> None:
+        self._parent, self._code, self._listener = parent, code, listener
+        self._carry_out, self._bury = carry_out, bury
         self._path = warm.socket_path(home)
         self._place = self._path.stat().st_ino
         # Process id -> the order it carries out.
-        self._children: dict[int, dict[str, Any]] = {}
+        self._children: dict[int, Order] = {}
 
     def run(self) -> None:
         """Serve until there is a reason to end."""
@@ -159,11 +177,10 @@ class _Server:
         for pid in list(self._children):
             found, status = os.waitpid(pid, os.WNOHANG)
             if found:
-                order = self._children.pop(pid)
-                code = os.waitstatus_to_exitcode(status)
-                if code != 0 and "run_id" in order:
+                order, code = self._children.pop(pid), os.waitstatus_to_exitcode(status)
+                if code != 0 and order:
                     # Killed, it could not say so itself; whoever waits for its end need not wait for a time limit.
-                    self._children[forked.fork(lambda order=order, code=code: _report_dead(order, code))] = {}
+                    self._children[forked.fork(partial(self._bury, order, code))] = {}
 
     def _serve_one(self) -> bool:
         """Answer one order; False when this process should end."""
@@ -171,41 +188,55 @@ class _Server:
         with connection:
             connection.settimeout(_READ_SECONDS)
             # A client that went away is no reason to end.
-            with suppress(OSError, ValueError, KeyError):
+            with suppress(OSError):
                 return self._answer(connection)
         return True
 
     def _answer(self, connection: socket.socket) -> bool:
-        if _user_of(connection) != os.getuid():
+        order = _read(connection) if _user_of(connection) == os.getuid() else {}
+        if not order:
             return True
-        with connection.makefile("rb") as lines:
-            order = json.loads(lines.readline(warm.LONGEST_ORDER))
-        if order["ask"] != "run":
+        if order.get("ask") != "run":
             _reply(connection, {"pid": os.getpid(), "children": len(self._children), "threads": forked.threads()})
             return True
         if not self._is_current():
             _reply(connection, {"refused": "code changed"})
             return False
-        pid = forked.fork(lambda: self._become_run(connection, order))
+        pid = forked.fork(partial(self._in_child, connection, order))
         self._children[pid] = order
         _reply(connection, {"pid": pid, "started": started(pid)})
         return True
 
-    def _become_run(self, connection: socket.socket, order: dict[str, Any]) -> int:
-        """In the child: what can be forked now is, then this process is a run like any other."""
-        from sources import reading
-        from sources.workers import dismiss_ready, keep_ready
-
+    def _in_child(self, connection: socket.socket, order: Order) -> int:
         connection.close()
         self._listener.close()
-        # The readers last, so that none of them is held open by dbt's process: when this run dies they end first.
-        dbt.fork_ahead(self._home, self._parsed)
-        keep_ready(reading.limit_memory)
-        try:
-            return _execute(order["arguments"])
-        finally:
-            dbt_ahead.dismiss_ready()
-            dismiss_ready()
+        return self._carry_out(order)
+
+
+def _become_run(home: Home, parsed: Parsed, order: Order) -> int:
+    """In the child: what can be forked now is, then this process is a run like any other."""
+    from sources import reading
+    from sources.workers import dismiss_ready, keep_ready
+
+    # The readers last, so that none of them is held open by dbt's process: when this run dies they end first.
+    dbt.fork_ahead(home, parsed)
+    keep_ready(reading.limit_memory)
+    try:
+        return _execute(order["arguments"])
+    finally:
+        dbt_ahead.dismiss_ready()
+        dismiss_ready()
+
+
+def _read(connection: socket.socket) -> Order:
+    """One order; empty when what was said is none. Raises OSError."""
+    with connection.makefile("rb") as lines:
+        said = lines.readline(warm.LONGEST_ORDER)
+    try:
+        order = json.loads(said)
+    except ValueError:
+        return {}
+    return order if isinstance(order, dict) else {}
 
 
 def _reply(connection: socket.socket, answer: dict[str, Any]) -> None:
@@ -226,7 +257,7 @@ def _execute(arguments: Sequence[str]) -> int:
     return _DONE
 
 
-def _report_dead(order: dict[str, Any], code: int) -> int:
+def _report_dead(order: Order, code: int) -> int:
     from dagster import DagsterInstance
     from dagster._core.instance.ref import InstanceRef
     from dagster._serdes import deserialize_value
