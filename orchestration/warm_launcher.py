@@ -9,8 +9,8 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +23,7 @@ from dagster._serdes import ConfigurableClassData, serialize_value
 
 from orchestration import warm
 from orchestration.instance import run_overrides
-from orchestration.warm_server import started
+from warehouse.lease import Owner, this_host
 from warehouse.paths import Home
 
 TAG: Final = "eduplan/warm"
@@ -46,8 +46,8 @@ class WarmRunLauncher(DefaultRunLauncher):
             super().launch_run(context)
             return
         self._run_ids.add(run.run_id)
-        place = {"host": socket.gethostname(), "pid": answer["pid"], "started": answer["started"]}
-        self._instance.add_run_tags(run.run_id, {TAG: json.dumps(place)})
+        place = Owner(this_host(), answer["pid"], answer["started"] or 0)
+        self._instance.add_run_tags(run.run_id, {TAG: json.dumps(asdict(place))})
 
     def _ask(self, run: DagsterRun) -> dict[str, Any] | None:
         if run.job_code_origin is None:
@@ -69,11 +69,11 @@ class WarmRunLauncher(DefaultRunLauncher):
         run = self._instance.get_run_by_id(run_id)
         if run is None or TAG not in run.tags:
             return bool(super().terminate(run_id))
-        place = json.loads(run.tags[TAG])
-        if run.is_finished or place["host"] != socket.gethostname() or started(place["pid"]) != place["started"]:
+        place = Owner(**json.loads(run.tags[TAG]))
+        if run.is_finished or place.host != this_host() or place.is_dead():
             return False
         self._instance.report_run_canceling(run)
-        os.kill(place["pid"], signal.SIGINT)
+        os.kill(place.pid, signal.SIGINT)
         return True
 
 

@@ -18,11 +18,11 @@ import struct
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from functools import partial
-from pathlib import Path
 from typing import Any, Final
 
 from orchestration import dbt, dbt_ahead, forked, warm
 from orchestration.dbt_ahead import Parsed
+from warehouse.lease import start_tick
 from warehouse.paths import Home
 
 # Ended because it should; could not become what it is for.
@@ -204,7 +204,7 @@ class Server:
             return False
         pid = forked.fork(partial(self._in_child, connection, order))
         self._children[pid] = order
-        _reply(connection, {"pid": pid, "started": started(pid)})
+        _reply(connection, {"pid": pid, "started": start_tick(pid)})
         return True
 
     def _in_child(self, connection: socket.socket, order: Order) -> int:
@@ -267,14 +267,3 @@ def _report_dead(order: Order, code: int) -> int:
         if run is not None and not run.is_finished:
             instance.report_run_failed(run, f"运行所在的进程意外结束（{code}）；下一次运行会从最后完整的状态继续。")
     return _DONE
-
-
-def started(pid: int) -> str:
-    """When a process was started, in the kernel's own count: with its id, a name nobody else ever has. '' when there
-    is none, or where the kernel does not tell."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return ""
-    # The name in brackets may hold anything; the rest is numbers.
-    return text.rpartition(")")[2].split()[19]

@@ -19,7 +19,8 @@ def test_a_release_is_rebuilt_from_the_archive_and_its_rows_can_be_named_again(h
     lost = json.loads(eduplan(home, *question).stdout)
     assert lost["rows"] is None
     assert f"eduplan rebuild {release}" in lost["rows_note"]
-    told = json.loads(eduplan(home, "rebuild", release, "--json").stdout)
+    # With one reader, where the release had as many as there are processors.
+    told = json.loads(eduplan(home, "rebuild", release, "--json", EDUPLAN_WORKERS="1").stdout)
     assert told["equal"] is True
     assert told["same_code"] is True
     assert told["fingerprint"] == manifest["fingerprint"]

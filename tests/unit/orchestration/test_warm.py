@@ -19,8 +19,8 @@ import pytest
 from orchestration import forked, warm
 from orchestration.forked import ForkedChild
 from orchestration.instance import dagster_home, open_instance
-from orchestration.warm_server import started
 from warehouse.errors import Fault
+from warehouse.lease import start_tick, this_host
 from warehouse.paths import Home, project_root
 
 PATIENCE_SECONDS = 60.0
@@ -83,7 +83,7 @@ def test_a_child_that_is_killed_is_reported_and_the_next_order_is_carried_out(
 ) -> None:
     answer = warm.ask(place, order(place, "killed", seconds=600))
     assert answer is not None
-    assert started(answer["pid"]) == answer["started"] != ""
+    assert start_tick(answer["pid"]) == answer["started"] is not None
     os.kill(answer["pid"], signal.SIGKILL)
     assert until(lambda: text(place, "killed")) == "ended with -9"
     assert warm.ask(place, order(place, "after")) is not None
@@ -128,11 +128,26 @@ def test_without_the_process_that_started_it_it_ends(tmp_path: Path) -> None:
     state = until(lambda: warm.ask(home, {"ask": "state"}))
     parent.kill()
     parent.wait()
-    until(lambda: not started(state["pid"]) or _is_zombie(state["pid"]))
+    until(lambda: start_tick(state["pid"]) is None)
 
 
-def _is_zombie(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()[0] == "Z"
+def test_it_is_started_once_and_again_when_it_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(tmp_path / "home")
+    monkeypatch.setattr(warm, "_CHILD", [sys.executable, "-m", "tests.support.warm_kit", str(home.root), ""])
+    warm.ensure(home)
+    first = until(lambda: warm.ask(home, {"ask": "state"}))["pid"]
+    warm.ensure(home)
+    assert warm.ask(home, {"ask": "state"})["pid"] == first  # type: ignore[index] - it answered a moment ago
+    os.kill(first, signal.SIGKILL)
+
+    def again() -> dict[str, Any] | None:
+        # As sensors do, tick after tick: at first its end may not be known yet.
+        warm.ensure(home)
+        return warm.ask(home, {"ask": "state"})
+
+    second = until(again)["pid"]
+    assert second != first
+    os.kill(second, signal.SIGTERM)
 
 
 def test_switched_off_or_with_a_path_too_long_for_a_socket_there_is_none(
@@ -249,8 +264,8 @@ def test_a_home_launches_its_runs_warm_and_cancels_them(tmp_path: Path) -> None:
         process.stdout.readline()
         launcher = instance.run_launcher
         assert isinstance(launcher, WarmRunLauncher)
-        place = {"host": socket.gethostname(), "pid": process.pid, "started": started(process.pid)}
-        stranger = {**place, "started": "1"}
+        place = {"host": this_host(), "pid": process.pid, "started": start_tick(process.pid)}
+        stranger = {**place, "started": 1}
         run, other = (
             instance.add_run(DagsterRun(job_name="job", run_id=make_new_run_id(), tags={TAG: json.dumps(told)}))
             for told in (place, stranger)
