@@ -24,6 +24,8 @@ from warehouse.files import canonical_json, sha256_bytes, sha256_file
 from warehouse.paths import Home, package_root, project_root
 
 SWITCH: Final = "EDUPLAN_WARM"
+# Set for the warm process only: whose end is its own.
+OWNER: Final = "EDUPLAN_WARM_OWNER"
 _CHILD: Final = [sys.executable, "-c", "from orchestration.warm_server import serve; raise SystemExit(serve())"]
 # Libraries that start threads when they are imported: a process with threads must not fork.
 SINGLE_THREADED: Final = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
@@ -76,11 +78,13 @@ def code_state() -> str:
 def ensure(home: Home) -> None:
     """Start the warm process unless there is one; returns at once, and it is ready some seconds later.
 
-    It ends with the process that called this. Raises OSError when no process can be started.
+    It ends with the daemon: the parent of the code server that calls this, as the daemon replaces its code server every
+    minute; or with the caller, when that has no parent of its own. Raises OSError when no process can be started.
     """
     if not wanted(home) or _lives() or time.monotonic() < _started.not_before or answers(home):
         return
-    environment = {**os.environ, **SINGLE_THREADED, "EDUPLAN_HOME": str(home.root)}
+    owner = os.getppid() if os.getppid() > 1 else os.getpid()
+    environment = {**os.environ, **SINGLE_THREADED, "EDUPLAN_HOME": str(home.root), OWNER: str(owner)}
     _started.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
         _CHILD, stdin=subprocess.DEVNULL, env=environment, cwd=project_root()
     )

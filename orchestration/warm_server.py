@@ -1,7 +1,7 @@
 """What the warm process does: import, parse, listen, and fork one child for each run.
 
 What belongs here: this process's life, and how a child of it becomes a run. What does not: who asks for runs. It has
-one thread and no open database; it ends when the process that started it ends, when the code on disk is no longer what
+one thread and no open database; it ends when the daemon it belongs to ends, when the code on disk is no longer what
 it imported, and when another one took its place. It keeps nothing of a run: children end, and it never grows.
 """
 
@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from orchestration import dbt, dbt_ahead, forked, warm
 from orchestration.dbt_ahead import Parsed
-from warehouse.lease import start_tick
+from warehouse.lease import Owner, start_tick
 from warehouse.paths import Home
 
 # Ended because it should; could not become what it is for.
@@ -52,7 +52,7 @@ log = logging.getLogger(__name__)
 
 def serve() -> int:
     """Serve the home of EDUPLAN_HOME until there is a reason to end; returns the exit code."""
-    home, parent = Home.from_env(), os.getppid()
+    home, owner = Home.from_env(), Owner.of(int(os.environ.get(warm.OWNER) or os.getppid()))
     # Another one that serves already is as good.
     if not warm.wanted(home) or warm.answers(home):
         return _DONE
@@ -66,7 +66,7 @@ def serve() -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, _end)
     with closing(listen(home)) as listener:
-        Server(home, listener, parent, code, lambda order: _become_run(home, parsed, order), _report_dead).run()
+        Server(home, listener, owner, code, lambda order: _become_run(home, parsed, order), _report_dead).run()
     return _DONE
 
 
@@ -136,12 +136,12 @@ class Server:
         self,
         home: Home,
         listener: socket.socket,
-        parent: int,
+        owner: Owner,
         code: str,
         carry_out: Callable[[Order], int],
         bury: Callable[[Order, int], int],
     ) -> None:
-        self._parent, self._code, self._listener = parent, code, listener
+        self._owner, self._code, self._listener = owner, code, listener
         self._carry_out, self._bury = carry_out, bury
         self._path = warm.socket_path(home)
         self._place = self._path.stat().st_ino
@@ -151,7 +151,7 @@ class Server:
     def run(self) -> None:
         """Serve until there is a reason to end."""
         looks = 0
-        while os.getppid() == self._parent and self._is_in_place():
+        while not self._owner.is_dead() and self._is_in_place():
             self._reap()
             if select.select([self._listener], [], [], _LOOK_SECONDS)[0]:
                 if not self._serve_one():

@@ -17,6 +17,7 @@ import duckdb
 
 from orchestration import warm
 from orchestration.warm_server import Server, listen
+from warehouse.lease import Owner
 from warehouse.paths import Home
 
 
@@ -33,9 +34,9 @@ def bury(order: dict[str, Any], code: int) -> int:
 
 def main(home: Home, code: str) -> None:
     duckdb.default_connection().close()
-    parent = os.getppid()
+    owner = Owner.of(int(os.environ.get(warm.OWNER) or os.getppid()))
     with closing(listen(home)) as listener:
-        Server(home, listener, parent, code or warm.code_state(), carry_out, bury).run()
+        Server(home, listener, owner, code or warm.code_state(), carry_out, bury).run()
 
 
 if __name__ == "__main__":
