@@ -24,9 +24,7 @@ from warehouse.files import canonical_json, sha256_bytes, sha256_file
 from warehouse.paths import Home, package_root, project_root
 
 SWITCH: Final = "EDUPLAN_WARM"
-# Set for the warm process only: whose end is its own.
-OWNER: Final = "EDUPLAN_WARM_OWNER"
-_CHILD: Final = [sys.executable, "-c", "from orchestration.warm_server import serve; raise SystemExit(serve())"]
+_CHILD: Final = [sys.executable, "-c", "from orchestration.warm_server import main; main()"]
 # Libraries that start threads when they are imported: a process with threads must not fork.
 SINGLE_THREADED: Final = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 _ROOMS: Final = ("orchestration", "sources", "expectations", "warehouse")
@@ -84,9 +82,9 @@ def ensure(home: Home) -> None:
     if not wanted(home) or _lives() or time.monotonic() < _started.not_before or answers(home):
         return
     owner = os.getppid() if os.getppid() > 1 else os.getpid()
-    environment = {**os.environ, **SINGLE_THREADED, "EDUPLAN_HOME": str(home.root), OWNER: str(owner)}
+    environment = {**os.environ, **SINGLE_THREADED, "EDUPLAN_HOME": str(home.root)}
     _started.process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        _CHILD, stdin=subprocess.DEVNULL, env=environment, cwd=project_root()
+        [*_CHILD, str(owner)], stdin=subprocess.DEVNULL, env=environment, cwd=project_root()
     )
 
 

@@ -15,6 +15,7 @@ import select
 import signal
 import socket
 import struct
+import sys
 from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from functools import partial
@@ -50,9 +51,14 @@ _IMPORTS: Final = (
 log = logging.getLogger(__name__)
 
 
-def serve() -> int:
+def main() -> None:
+    """Serve; the process id of the owner is the only argument."""
+    sys.exit(serve(Owner.of(int(sys.argv[1]))))
+
+
+def serve(owner: Owner) -> int:
     """Serve the home of EDUPLAN_HOME until there is a reason to end; returns the exit code."""
-    home, owner = Home.from_env(), Owner.of(int(os.environ.get(warm.OWNER) or os.getppid()))
+    home = Home.from_env()
     # Another one that serves already is as good.
     if not warm.wanted(home) or warm.answers(home):
         return _DONE

@@ -1,6 +1,7 @@
 """The warm process without what it loads: its own loop, forks and socket, carrying out small orders.
 
-Run as `python -m tests.support.warm_kit HOME CODE`: CODE '' means the code as it stands. An order names a file and how
+Run as `python -m tests.support.warm_kit HOME CODE [OWNER]`: CODE '' means the code as it stands, OWNER (its
+parent) whose end is its own. An order names a file and how
 many seconds to work; the child writes its parent's process id into the file when it is done.
 """
 
@@ -34,7 +35,7 @@ def bury(order: dict[str, Any], code: int) -> int:
 
 def main(home: Home, code: str) -> None:
     duckdb.default_connection().close()
-    owner = Owner.of(int(os.environ.get(warm.OWNER) or os.getppid()))
+    owner = Owner.of(int(sys.argv[3]) if len(sys.argv) > 3 else os.getppid())
     with closing(listen(home)) as listener:
         Server(home, listener, owner, code or warm.code_state(), carry_out, bury).run()
 
