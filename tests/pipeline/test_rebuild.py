@@ -6,8 +6,8 @@ import json
 import shutil
 from pathlib import Path
 
-from tests.pipeline.test_release_thread import CODE, YEAR, changes, hand_in, run
-from tests.support import lists
+from tests.pipeline.conftest import CODE, YEAR, Corrected
+from tests.pipeline.test_release_thread import changes
 from tests.support.command import eduplan
 
 
@@ -33,10 +33,8 @@ def test_a_release_is_rebuilt_from_the_archive_and_its_rows_can_be_named_again(h
     assert "原件缺失" in eduplan(home, "rebuild", release, expect=1).stderr
 
 
-def test_a_correction_is_laid_at_the_deliveries_that_changed(home: Path) -> None:
-    first = (home / "current").resolve().name
-    hand_in(home, lists.more_pupils(7), "更正.xlsx")
-    run(home)
+def test_a_correction_is_laid_at_the_deliveries_that_changed(corrected: Corrected) -> None:
+    home, first = corrected.home, corrected.before
     moved = [item for item in changes(home)["tables"]["fct_indicator_value"]["changed"] if item["column"] == "value"]
     assert moved
     causes = {tuple(item["deliveries"]) for item in moved}
