@@ -16,10 +16,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from orchestration import dbt_ahead
-from orchestration.dbt_ahead import DbtProcess
+from orchestration.dbt_ahead import DbtProcess, Parsed, Running
 from orchestration.logs import logs_dir
 from warehouse import duck
 from warehouse.candidate import DATABASE_NAME, Build
@@ -66,13 +66,14 @@ def manifest_path() -> Path:
     processes that load the definitions at the same time never see a half-written one.
     """
     base = Path(os.environ.get("DBT_TARGET_PATH") or project_dir() / "target").absolute()
-    folder = base / f"eduplan-{_project_digest()[:16]}"
+    folder = base / f"eduplan-{project_digest()[:16]}"
     if not (folder / MANIFEST).is_file():
         _parse(folder)
     return folder / MANIFEST
 
 
-def _project_digest() -> str:
+def project_digest() -> str:
+    """A digest of dbt, its adapter and the project's files."""
     root = project_dir()
     found = {
         path.relative_to(root).as_posix(): sha256_file(path)
@@ -127,9 +128,22 @@ def _tail(text: str) -> str:
 
 def start_ahead(home: Home) -> DbtProcess:
     """Start the process that will build, so that it has imported and parsed when its build begins. Raises OSError."""
+    return dbt_ahead.start(project_digest(), project_dir(), _ahead_dir(home), _variables(home))
+
+
+def parse_warm(home: Home) -> Parsed | None:
+    """Parse the project in this process, for forks of it; None when it does not parse. Raises OSError."""
+    return dbt_ahead.parse(project_digest(), project_dir(), home.root / "dbt" / "warm", _variables(home))
+
+
+def fork_ahead(home: Home, parsed: Parsed) -> None:
+    """As `start_ahead`, by a fork that waits until `start_ahead` asks for it. Raises Fault, OSError."""
+    dbt_ahead.fork(parsed, _variables(home))
+
+
+def _variables(home: Home) -> dict[str, str]:
     database = _build_link(home) / DATABASE_NAME
-    variables = {"EDUPLAN_CANDIDATE_DB": str(database), "DBT_LOG_FORMAT": "json", "DBT_LOG_FORMAT_FILE": "debug"}
-    return dbt_ahead.start(_project_digest(), project_dir(), _ahead_dir(home), variables)
+    return {"EDUPLAN_CANDIDATE_DB": str(database), "DBT_LOG_FORMAT": "json", "DBT_LOG_FORMAT_FILE": "debug"}
 
 
 @contextmanager
@@ -156,7 +170,8 @@ def building(
     _steady_path(home, build)
     process = _begin(home, ahead, artefacts)
     invocation = DbtCliInvocation(
-        process=process,
+        # A forked child has as much of its face as is used there.
+        process=cast("subprocess.Popen[bytes]", process),
         manifest=validate_manifest(manifest),
         dagster_dbt_translator=translator,
         project_dir=project_dir(),
@@ -173,11 +188,11 @@ def building(
         _build_link(home).unlink(missing_ok=True)
 
 
-def _begin(home: Home, ahead: DbtProcess | None, artefacts: Path) -> subprocess.Popen[bytes]:
+def _begin(home: Home, ahead: DbtProcess | None, artefacts: Path) -> Running:
     # Unit tests prove formulas on made-up rows: part of `make test`, not of every build.
     arguments = ["build", "--exclude-resource-type", "unit_test", "--target-path", str(artefacts)]
     arguments += ["--log-path", str(artefacts)]
-    if ahead is not None and ahead.digest == _project_digest() and ahead.process.poll() is None:
+    if ahead is not None and ahead.digest == project_digest() and ahead.process.poll() is None:
         # One that dies between this look and its orders is as good as none.
         with suppress(BrokenPipeError):
             return ahead.begin(arguments)
@@ -223,7 +238,7 @@ def build_models(build: Build) -> None:
     shutil.rmtree(artefacts)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: Running) -> None:
     if process.poll() is None:
         process.terminate()
         try:
