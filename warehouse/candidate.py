@@ -32,8 +32,10 @@ SEAL_NAME: Final = "candidate.json"
 DBT_MANIFEST: Final = "manifest.json"
 BUILDING: Final = ".building-"
 
-# Naming, sweeping and renaming take milliseconds; whoever waits longer than this waits for something broken.
-_LOCK_WAIT: Final = 30.0
+# Held while candidates are named, swept or renamed, which takes milliseconds: whoever waits longer than this waits for
+# something broken.
+LOCK: Final = "candidates"
+LOCK_WAIT: Final = 30.0
 
 # What dbt writes for itself; it says nothing about the code.
 _DBT_LEFTOVERS: Final = {"target", "logs", "dbt_packages", ".user.yml", "__pycache__"}
@@ -153,7 +155,7 @@ def begin(
     code, active, held = code_digest(), selection.active, selection.held_contents()
     identity = candidate_id(active, code_digest=code, waivers=waivers, held=held, disclosed=disclosed)
     work_dir = home.candidates / f"{BUILDING}{identity}-{unique_suffix()}"
-    with exclusive(home, "candidates", wait=_LOCK_WAIT):
+    with exclusive(home, LOCK, wait=LOCK_WAIT):
         sweep(home)
         work_dir.mkdir(parents=True)
         take_lease(work_dir)
@@ -275,7 +277,7 @@ def seal(home: Home, build: Build) -> Candidate:
     }
     (build.work_dir / SEAL_NAME).write_bytes(pretty_json(sealed))
     fsync_tree(build.work_dir)
-    with exclusive(home, "candidates", wait=_LOCK_WAIT):
+    with exclusive(home, LOCK, wait=LOCK_WAIT):
         existing = find(home, build.candidate_id)
         if existing is None:
             drop_lease(build.work_dir)
@@ -302,7 +304,7 @@ def adopt(home: Home, candidate: Candidate, active: Sequence[DeliveryRow]) -> No
             _create_record_view(connection, home, table, active)
         connection.execute("CHECKPOINT")
     fsync_tree(candidate.path)
-    with exclusive(home, "candidates", wait=_LOCK_WAIT):
+    with exclusive(home, LOCK, wait=LOCK_WAIT):
         candidate.path.rename(home.candidates / candidate.candidate_id)
         fsync_dir(home.candidates)
 
