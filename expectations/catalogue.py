@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from warehouse.errors import Fault
 from warehouse.files import canonical_json, sha256_bytes
 
-Tier = Literal["syntax", "validity", "quality", "macro"]
+Tier = Literal["syntax", "validity", "quality", "macro", "forensic"]
 Severity = Literal["critical", "warning", "info"]
 Words = Annotated[str, StringConstraints(min_length=2, strip_whitespace=True)]
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$")]
@@ -134,8 +134,11 @@ class Rule(_Strict):
     title_zh: Words
     title_en: Words
     meaning_zh: Words
+    meaning_en: Words
     when_it_matters_zh: Words
+    when_it_matters_en: Words
     remedy_zh: Words
+    remedy_en: Words
     parameters: dict[str, float] = Field(default_factory=dict)
     source: Words | None = None
     scope: Words | None = None
@@ -158,6 +161,8 @@ class Rule(_Strict):
             raise ValueError(f"{self.id}: source must start with SELECT")
         if self.empty_when and self.vacuous_zh:
             raise ValueError(f"{self.id}: either a condition or a standing reason excuses an empty rule, not both")
+        if self.tier == "forensic" and self.severity == "critical":
+            raise ValueError(f"{self.id}: a pattern is a question and never stops a publication")
         self._parameters_match()
         return self
 
@@ -168,11 +173,12 @@ class Rule(_Strict):
     def _parameters_match(self) -> None:
         """What the meaning says and what the SQL does come from the same number."""
         used = {name for text in self._sql_texts() for name in _PARAMETER.findall(text)}
-        told = set(_PARAMETER.findall(self.meaning_zh))
-        if not used == told == set(self.parameters):
-            raise ValueError(
-                f"{self.id}: parameters {sorted(self.parameters)}, in SQL {sorted(used)}, told {sorted(told)}"
-            )
+        for text in (self.meaning_zh, self.meaning_en):
+            told = set(_PARAMETER.findall(text))
+            if not used == told == set(self.parameters):
+                raise ValueError(
+                    f"{self.id}: parameters {sorted(self.parameters)}, in SQL {sorted(used)}, told {sorted(told)}"
+                )
 
     def fill(self, text: str) -> str:
         """Put the rule's parameters in place of `${name}`; numbers are written without a superfluous `.0`."""

@@ -8,7 +8,7 @@ verdict permits (`warehouse.release` refuses without one that passes).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from expectations import sql as rule_sql
 from expectations.catalogue import Catalogue, RowCount, Rule, catalogue
 from expectations.gx_runner import GxResult, GxRun
 from expectations.privacy import mask
-from expectations.sql import Count, RuleSql
+from expectations.sql import Asked, Count
 from warehouse import duck
 from warehouse.clock import now
 from warehouse.files import write_atomic
@@ -37,7 +37,7 @@ TIMEOUT_SECONDS: Final = 600.0
 GRACE_SECONDS: Final = 10.0
 STOP_STEP_SECONDS: Final = 0.05
 VERDICT_FILE: Final = "verdict.json"
-Runner = Callable[[duckdb.DuckDBPyConnection, Sequence[Rule], Mapping[str, RuleSql], GxRun], None]
+Runner = Callable[[duckdb.DuckDBPyConnection, Sequence[Asked], GxRun], None]
 
 
 @dataclass
@@ -45,7 +45,7 @@ class Evidence:
     """All that was found out about one candidate, rule by rule."""
 
     counts: dict[str, Count] = field(default_factory=dict)
-    sqls: dict[str, RuleSql] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)
     keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
     key_errors: dict[str, str] = field(default_factory=dict)
     excused: dict[str, str] = field(default_factory=dict)
@@ -142,20 +142,21 @@ def examine(
     """Fill the evidence: the gate's own count first, then GX on the same rules. Raises what `runner` raises."""
     outcome.connection = connection
     _count(connection, rules, evidence)
-    runner(connection, rules.rules, evidence.sqls, outcome)
+    runner(connection, evidence.asked, outcome)
     _take_answers(evidence, outcome)
 
 
 def _count(connection: duckdb.DuckDBPyConnection, rules: Catalogue, evidence: Evidence) -> None:
-    texts, tables = rule_sql.text_columns(connection), rule_sql.materialise(connection, rules.rules)
-    evidence.counts = rule_sql.count_all(connection, rules.rules, texts, tables)
+    texts = rule_sql.text_columns(connection)
+    answers = rule_sql.ask(connection, rules.rules, texts)
+    evidence.counts, evidence.asked = answers.counts, answers.asked
     for rule in rules.rules:
         count = evidence.counts[rule.id]
         if count.error is None:
-            evidence.sqls[rule.id] = rule_sql.compose(rule, texts, tables)
             try:
                 if count.failed:
-                    evidence.keys[rule.id] = rule_sql.failing_keys(connection, rule, evidence.sqls[rule.id])
+                    sql = rule_sql.compose(rule, texts, answers.tables)
+                    evidence.keys[rule.id] = rule_sql.failing_keys(connection, rule, sql)
                 elif count.checked == 0:
                     evidence.excused.update(_excuse(connection, rules, rule))
             except duckdb.Error as error:

@@ -15,9 +15,12 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from expectations.catalogue import catalogue
 from expectations.privacy import mask
-from expectations.report_data import KEYS_SHOWN, gather
+from expectations.report_data import KEYS_SHOWN, Content, gather
+from expectations.rule_changes import KIND_NAMES, compare
 from warehouse.audit import waiver_uses
+from warehouse.disclosure import policy
 from warehouse.errors import Fault
 
 if TYPE_CHECKING:
@@ -34,7 +37,8 @@ class ReportContext:
     """What the caller knows beyond candidate and verdict; every field may be left out.
 
     `previous_release_id`: the release readers see until now; `code_version`: what built the candidate; `notes_zh`:
-    sentences for the reader, such as which deliveries were held and why.
+    sentences for the reader, such as which deliveries were held and why; `rules_before`: the record of the rules that
+    release was judged by (`expectations.rule_changes`); `deliveries_before`: ids of the deliveries it was made from.
     """
 
     title_zh: str = "教育规划监测数据质量报告"
@@ -42,6 +46,8 @@ class ReportContext:
     previous_release_id: str | None = None
     code_version: str | None = None
     notes_zh: tuple[str, ...] = ()
+    rules_before: bytes | None = None
+    deliveries_before: frozenset[str] | None = None
 
 
 def render_report(candidate: Candidate, verdict: Verdict, context: ReportContext | None = None) -> bytes:
@@ -51,15 +57,22 @@ def render_report(candidate: Candidate, verdict: Verdict, context: ReportContext
     """
     if (verdict.candidate_id, verdict.fingerprint) != (candidate.candidate_id, candidate.fingerprint):
         raise Fault(f"裁决属于候选 {verdict.candidate_id}，不能用于候选 {candidate.candidate_id} 的报告。")
+    told = context or ReportContext()
+    content = gather(candidate.database, verdict)
     style = (_TEMPLATES / "report.css").read_text(encoding="utf-8")
     page = _template().render(
-        context=context or ReportContext(),
+        context=told,
         candidate=candidate,
         verdict=verdict,
         reasons=verdict.reasons(),
         counts=_counts(verdict),
         waivers=waiver_uses(verdict),
-        content=gather(candidate.database, verdict),
+        content=content,
+        totals=_totals(content),
+        rule_changes=None if told.rules_before is None else compare(told.rules_before, catalogue()),
+        kind_names=KIND_NAMES,
+        inputs=_inputs_changed(candidate, told),
+        symbol=policy().symbol,
         keys_shown=KEYS_SHOWN,
         style=style,
         style_hash=_csp_hash(style),
@@ -84,6 +97,21 @@ def _counts(verdict: Verdict) -> dict[str, int]:
         "info": sum(result.error is None and result.severity == "info" for result in failed),
         "rows": sum(result.rows_checked for result in verdict.results),
     }
+
+
+def _totals(content: Content) -> dict[str, int]:
+    """What was read, over all feeds, and what was taken out of the marts."""
+    names = ("deliveries", "refused", "rows_in", "rows_accepted", "rows_quarantined")
+    sums = {name: sum(int(row[name]) for row in content.feeds.rows) for name in names}
+    return {**sums, "suppressed": sum(int(row["cells"]) for row in content.suppressed.rows)}
+
+
+def _inputs_changed(candidate: Candidate, context: ReportContext) -> dict[str, list[str]] | None:
+    """Deliveries that came in and went out since the previous release; None where there was none."""
+    if context.deliveries_before is None:
+        return None
+    now = {str(item["delivery_id"]) for item in candidate.inputs.get("deliveries", [])}
+    return {"added": sorted(now - context.deliveries_before), "gone": sorted(context.deliveries_before - now)}
 
 
 @cache

@@ -6,6 +6,7 @@ What belongs here: queries on the candidate (read-only) and the arrangement of r
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,7 @@ from expectations.guards import GuardCoverage, guard_coverage
 from expectations.sql import describe
 from warehouse import duck
 from warehouse.verdict import TIERS, RuleResult, Verdict
+from warehouse.waived import waived_values
 
 # Longer lists are in verdict.json: the page must stay small enough to print.
 KEYS_SHOWN: Final = 20
@@ -26,6 +28,7 @@ TIER_NAMES: Final = {
     "validity": ("有效性：取值与范围", "Validity: values and ranges"),
     "quality": ("质量：行内与表内逻辑", "Quality: logic within a row or table"),
     "macro": ("宏观：跨表与跨年", "Macro: across tables and years"),
+    "forensic": ("疑点：像是凑出来的数", "Forensic: figures that look made to pass"),
 }
 
 
@@ -43,7 +46,10 @@ class RuleView:
 
     result: RuleResult
     title_en: str
+    meaning_en: str
     when_it_matters_zh: str
+    when_it_matters_en: str
+    remedy_en: str
     owner: str
     state: str
     shown_keys: tuple[str, ...]
@@ -57,6 +63,7 @@ class TierView:
     name_en: str
     rules: tuple[RuleView, ...]
     failed: int
+    states: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -85,20 +92,25 @@ class Content:
     headlines: Headlines = field(default_factory=Headlines)
     coverage: Coverage = field(default_factory=Coverage)
     deliveries: Table = field(default_factory=Table)
+    suppressed: Table = field(default_factory=Table)
+    waived: Table = field(default_factory=Table)
     tiers: tuple[TierView, ...] = ()
     guards: GuardCoverage = field(default_factory=lambda: GuardCoverage((), ()))
 
 
 def gather(database: Path, verdict: Verdict) -> Content:
     """Read all sections. A section whose table is missing says so; Fault only when the database cannot be opened."""
+    guards = guard_coverage(rules())
     with duck.connect(database, read_only=True) as connection:
         return Content(
             feeds=_table(connection, _FEEDS),
             headlines=_headlines(connection),
             coverage=_coverage(connection),
             deliveries=_table(connection, _DELIVERIES),
+            suppressed=_suppressed(connection),
+            waived=_waived(connection, verdict, guards),
             tiers=tiers(verdict, rules()),
-            guards=guard_coverage(rules()),
+            guards=guards,
         )
 
 
@@ -158,6 +170,45 @@ def _table(connection: duckdb.DuckDBPyConnection, sql: str) -> Table:
         return Table(problem=describe(error))
 
 
+def _suppressed(connection: duckdb.DuckDBPyConnection) -> Table:
+    """Cells taken out of each mart for privacy, where there are any."""
+    named = duck.rows(
+        connection,
+        "SELECT table_name FROM information_schema.columns WHERE table_schema = 'marts' AND column_name = 'suppressed'"
+        " ORDER BY table_name",
+    )
+    counts = (
+        f"SELECT {duck.literal(name)} AS mart, count(*) AS rows_with, sum(len(string_split(suppressed, ','))) AS cells"
+        f" FROM marts.{duck.ident(name)} WHERE suppressed IS NOT NULL HAVING count(*) > 0"
+        for (name,) in named
+    )
+    return _table(connection, " UNION ALL ".join(counts)) if named else Table()
+
+
+def _waived(connection: duckdb.DuckDBPyConnection, verdict: Verdict, guards: GuardCoverage) -> Table:
+    """Values and statuses that rest on waived rows."""
+    try:
+        found = waived_values(connection, verdict, {item.name: item.rules for item in guards.indicators})
+    except duckdb.Error as error:
+        return Table(problem=describe(error))
+    return Table(rows=tuple(found))
+
+
+def _spark(values: Sequence[dict[str, Any] | None], target: float | None) -> dict[str, Any] | None:
+    """A line of the years' values and the height of the target, in a box of 100 x 24; None with fewer than two."""
+    points = [(n, float(v["value"])) for n, v in enumerate(values) if v is not None and v["value"] is not None]
+    if len(points) < 2:
+        return None
+    heights = [value for _, value in points] + ([float(target)] if target is not None else [])
+    low, spread = min(heights), (max(heights) - min(heights)) or 1.0
+
+    def up(value: float) -> str:
+        return f"{21 - 18 * (value - low) / spread:.1f}"
+
+    line = " ".join(f"{4 + n * 92 / (len(values) - 1):.1f},{up(value)}" for n, value in points)
+    return {"line": line, "last": line.split(" ")[-1].split(","), "target": None if target is None else up(target)}
+
+
 def _headlines(connection: duckdb.DuckDBPyConnection) -> Headlines:
     try:
         rows = _dicts(connection, _HEADLINE_ROWS)
@@ -166,17 +217,12 @@ def _headlines(connection: duckdb.DuckDBPyConnection) -> Headlines:
     except duckdb.Error as error:
         return Headlines(problem=describe(error))
     years = tuple(range(2020, 2026))
-    return Headlines(
-        years=years,
-        rows=tuple(
-            {
-                **row,
-                "values": [values.get((row["indicator_id"], year)) for year in years],
-                "state": states.get(row["indicator_id"]),
-            }
-            for row in rows
-        ),
-    )
+    told = []
+    for row in rows:
+        series = [values.get((row["indicator_id"], year)) for year in years]
+        spark = _spark(series, row["target"])
+        told.append({**row, "values": series, "spark": spark, "state": states.get(row["indicator_id"])})
+    return Headlines(years=years, rows=tuple(told))
 
 
 def _coverage(connection: duckdb.DuckDBPyConnection) -> Coverage:
@@ -216,7 +262,8 @@ def tiers(verdict: Verdict, catalogue: Sequence[Rule]) -> tuple[TierView, ...]:
             zh, en = TIER_NAMES.get(tier, (tier, tier))
             members.sort(key=lambda view: _ORDER.index(view.state))
             failed = sum(view.state not in ("passed", "excused") for view in members)
-            views.append(TierView(zh, en, tuple(members), failed))
+            states = Counter(view.state for view in members)
+            views.append(TierView(zh, en, tuple(members), failed, {name: states[name] for name in _ORDER}))
     return tuple(views)
 
 
@@ -227,7 +274,10 @@ def _view(result: RuleResult, rule: Rule | None) -> RuleView:
     return RuleView(
         result=result,
         title_en=rule.title_en if rule else result.rule_id,
+        meaning_en=rule.fill(rule.meaning_en) if rule else "",
         when_it_matters_zh=rule.when_it_matters_zh if rule else "",
+        when_it_matters_en=rule.when_it_matters_en if rule else "",
+        remedy_en=rule.remedy_en if rule else "",
         owner=rule.owner if rule else "",
         state=_state(result),
         shown_keys=result.failing_keys[:KEYS_SHOWN],

@@ -60,9 +60,9 @@ def _rule(rule: Rule) -> str:
         f"- 编号 Id：`{rule.id}`",
         f"- 程度 Severity：{_SEVERITY_ZH[rule.severity]}；负责 Owner：{_escape(rule.owner)}",
         f"- 对象 Subject：`{rule.relation}`{column}",
-        f"- 含义 Meaning：{_escape(rule.fill(rule.meaning_zh))}",
-        f"- 何时要紧 When it matters：{_escape(rule.when_it_matters_zh)}",
-        f"- 怎么处理 Remedy：{_escape(rule.remedy_zh)}",
+        f"- 含义 Meaning：{_escape(rule.fill(rule.meaning_zh))}  \n  {_escape(rule.fill(rule.meaning_en))}",
+        f"- 何时要紧 When it matters：{_escape(rule.when_it_matters_zh)}  \n  {_escape(rule.when_it_matters_en)}",
+        f"- 怎么处理 Remedy：{_escape(rule.remedy_zh)}  \n  {_escape(rule.remedy_en)}",
     ]
     thresholds = _thresholds(rule)
     if thresholds:

@@ -7,8 +7,7 @@ Great Expectations (`expectations.gx_runner`) and judging (`expectations.gate`),
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from types import MappingProxyType
 from typing import Any, Final
@@ -42,6 +41,23 @@ class Count:
     error: str | None = None
 
 
+@dataclass(frozen=True)
+class Asked:
+    """The answers of every row of one relation to the rules about it: a temporary table with a column a rule."""
+
+    table: str
+    rules: tuple[Rule, ...]
+
+
+@dataclass
+class Answers:
+    """What `ask` found: counts of all rules, the tables of answers, and which relations lie in one of them whole."""
+
+    counts: dict[str, Count] = field(default_factory=dict)
+    asked: list[Asked] = field(default_factory=list)
+    tables: dict[str, str] = field(default_factory=dict)
+
+
 def text_columns(connection: duckdb.DuckDBPyConnection) -> TextColumns:
     """Text columns by `schema.table`, in column order."""
     found = duck.rows(
@@ -55,35 +71,21 @@ def text_columns(connection: duckdb.DuckDBPyConnection) -> TextColumns:
     }
 
 
-def materialise(connection: duckdb.DuckDBPyConnection, rules: Sequence[Rule]) -> Tables:
-    """Compute each rule's own `source` once, into a temporary table of this connection; the candidate stays untouched.
-
-    A source that breaks is left out: counting it then reports the error under every rule that uses it.
-    """
-    tables: dict[str, str] = {}
-    for source in dict.fromkeys(rule.fill(rule.source) for rule in rules if rule.source):
-        name = f"examined_{len(tables):03d}"
-        with suppress(duckdb.Error):
-            connection.execute(f"CREATE OR REPLACE TEMPORARY TABLE {name} AS {source}")
-            tables[source] = name
-    return tables
-
-
 def compose(rule: Rule, texts: TextColumns, tables: Tables = NO_TABLES) -> RuleSql:
-    """The SQL of a rule, on the temporary table of its source where there is one.
+    """The SQL of a rule, on the table in `tables` that already holds its relation where there is one.
 
     Raises LookupError when a text rule's table holds no text column.
     """
-    relation = rule.fill(rule.source) if rule.source else f"SELECT * FROM {rule.relation}"
+    relation = f"({rule.fill(rule.source) if rule.source else f'SELECT * FROM {rule.relation}'})"
     if relation in tables:
-        relation = f"SELECT * FROM {tables[relation]}"
+        relation = f"(SELECT * FROM {tables[relation]})"
     scope = f"({rule.fill(rule.scope)})" if rule.scope else "(true)"
     column = duck.ident(rule.column) if rule.column else ""
     check = rule.check
     if isinstance(check, InSet | Between):
         # An all-null column has nothing to compare: those rows are not examined, so they cannot make a rule look run.
         scope = f"{scope} and {column} is not null"
-    return RuleSql(relation=f"({relation})", scope=scope, fails=f"({_fails(rule, column, texts)})")
+    return RuleSql(relation=relation, scope=scope, fails=f"({_fails(rule, column, texts)})")
 
 
 def _fails(rule: Rule, column: str, texts: TextColumns) -> str:
@@ -108,40 +110,76 @@ def _fails(rule: Rule, column: str, texts: TextColumns) -> str:
             return "false"
 
 
-def count_all(
-    connection: duckdb.DuckDBPyConnection, rules: Sequence[Rule], texts: TextColumns, tables: Tables = NO_TABLES
-) -> dict[str, Count]:
-    """Examined and failing rows for every rule: one scan a relation, and rule by rule where that scan breaks."""
+def ask(connection: duckdb.DuckDBPyConnection, rules: Sequence[Rule], texts: TextColumns) -> Answers:
+    """Ask every rule of every row once: one scan a relation, and rule by rule where that scan breaks.
+
+    The answers lie in temporary tables of this connection; the candidate stays untouched.
+    """
     composed: dict[str, list[tuple[Rule, RuleSql]]] = {}
-    counts: dict[str, Count] = {}
+    answers = Answers()
     for rule in rules:
         try:
-            sql = compose(rule, texts, tables)
+            sql = compose(rule, texts)
         except LookupError as error:
-            counts[rule.id] = Count(0, 0, str(error.args[0]))
+            answers.counts[rule.id] = Count(0, 0, str(error.args[0]))
             continue
         composed.setdefault(sql.relation, []).append((rule, sql))
     for relation, group in composed.items():
-        counts.update(_count_group(connection, relation, group))
-    return counts
+        _ask_group(connection, relation, group, answers)
+    return answers
 
 
-def _count_group(
-    connection: duckdb.DuckDBPyConnection, relation: str, group: list[tuple[Rule, RuleSql]]
-) -> dict[str, Count]:
-    measures = ", ".join(
-        f"count(*) filter (where {sql.scope}), count(*) filter (where {sql.scope} and {sql.fails})" for _, sql in group
-    )
+def _ask_group(
+    connection: duckdb.DuckDBPyConnection, relation: str, group: list[tuple[Rule, RuleSql]], answers: Answers
+) -> None:
+    members = tuple(rule for rule, _ in group)
+    asked = Asked(f"asked_{len(answers.asked):03d}", members)
+    made = ", ".join(f"{_answer(rule, sql)} AS {duck.ident(column_of(rule))}" for rule, sql in group)
+    # What a rule's own SELECT computed is kept beside the answers: failing rows are found without doing it again.
+    kept = "examined.*, " if members[0].source else ""
     try:
-        numbers = duck.rows(connection, f"SELECT {measures} FROM {relation} AS examined")[0]
+        connection.execute(
+            f"CREATE OR REPLACE TEMPORARY TABLE {asked.table} AS SELECT {kept}{made} FROM {relation} AS examined"
+        )
+        counts = _tally(connection, asked)
     except duckdb.Error as error:
-        if len(group) > 1:
-            halves = (_count_group(connection, relation, [item]) for item in group)
-            return {rule_id: count for half in halves for rule_id, count in half.items()}
-        return {group[0][0].id: Count(0, 0, describe(error))}
+        if len(group) == 1:
+            answers.counts[members[0].id] = Count(0, 0, describe(error))
+        else:
+            for item in group:
+                _ask_group(connection, relation, [item], answers)
+        return
+    answers.asked.append(asked)
+    answers.counts.update(counts)
+    if kept:
+        answers.tables[relation] = asked.table
+
+
+def _answer(rule: Rule, sql: RuleSql) -> str:
+    """What a row says to a rule: true or false, or the value in question; NULL for a row out of scope."""
+    if isinstance(rule.check, RowCount):
+        return f"CASE WHEN {sql.scope} THEN true END"
+    if isinstance(rule.check, InSet | Between):
+        return f"CASE WHEN {sql.scope} THEN {duck.ident(rule.column or '')} END"
+    return f"CASE WHEN {sql.scope} THEN NOT coalesce({sql.fails}, false) END"
+
+
+def column_of(rule: Rule) -> str:
+    """The column of the answers to a rule."""
+    return rule.id.replace(".", "__")
+
+
+def _tally(connection: duckdb.DuckDBPyConnection, asked: Asked) -> dict[str, Count]:
+    """The gate's own count, by its own SQL, of rows examined and failing."""
+    measures = []
+    for rule in asked.rules:
+        column = duck.ident(column_of(rule))
+        fails = _fails(rule, column, {}) if isinstance(rule.check, InSet | Between) else f"NOT {column}"
+        measures.append(f"count({column}), count(*) FILTER (WHERE {fails})")
+    numbers = duck.rows(connection, f"SELECT {', '.join(measures)} FROM {asked.table}")[0]
     return {
         rule.id: _row_count(rule.check, checked) if isinstance(rule.check, RowCount) else Count(checked, failed)
-        for (rule, _), checked, failed in zip(group, numbers[::2], numbers[1::2], strict=True)
+        for rule, checked, failed in zip(asked.rules, numbers[::2], numbers[1::2], strict=True)
     }
 
 

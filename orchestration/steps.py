@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Final
 
 from orchestration import dbt, isolation
 from orchestration.dbt_ahead import DbtProcess
+from orchestration.heartbeat import looked_all
 from orchestration.report import RunRecord
 from warehouse import candidate as candidates
 from warehouse import release as releases
+from warehouse.backup import check_restored
 from warehouse.candidate import Build, Candidate
 from warehouse.disclosure import protect
 from warehouse.errors import Refused
@@ -34,6 +36,7 @@ from warehouse.verdict import Verdict
 from warehouse.waivers import Waiver, read_waivers
 
 if TYPE_CHECKING:
+    from expectations import ReportContext
     from sources.intake import IntakeReport
     from sources.rereading import Reread
     from sources.rereading import Selection as ToReread
@@ -78,6 +81,7 @@ class Workbench:
     build: Build | None = None
     warming: threading.Thread | None = None
     dbt_ahead: DbtProcess | None = None
+    rendered: tuple[tuple[str, ReportContext], bytes] | None = None
 
     def take_dbt(self) -> DbtProcess | None:
         """The dbt process that was started ahead, if any; whoever takes it ends it."""
@@ -94,6 +98,7 @@ def open_workbench(
     `settle` is how long (seconds) a file must have rested to be taken in; None: as the environment says. Raises
     Refused when another run holds the lock for longer than `wait` seconds.
     """
+    check_restored(home)
     home.ensure()
     with closing(Ledger(home.ledger_url)) as ledger, held(home, ledger, RUN_LOCK, wait=wait) as fence:
         bench = Workbench(home, ledger, fence, candidates.code_digest(), record or RunRecord(), settle)
@@ -133,6 +138,7 @@ def take_in(bench: Workbench, *, build_follows: bool = False) -> IntakeReport:
 
     with bench.record.station("intake") as station:
         arrivals = intake.scan(bench.home, bench.ledger, settle=bench.settle, compare=bench.compare)
+        looked_all(bench.home, arrivals)
         if arrivals and build_follows:
             # dbt imports and parses while workers read.
             bench.dbt_ahead = dbt.start_ahead(bench.home)
@@ -230,8 +236,20 @@ def begin(bench: Workbench) -> Build:
     inputs = bench.record.inputs
     chosen = inputs.selection if inputs is not None else isolation.selection(bench.home, bench.ledger)
     waivers = inputs.waivers if inputs is not None else read_waivers(bench.home)
+    _bring_back(bench, chosen)
     bench.build = candidates.begin(bench.home, chosen, feed_table(), waivers, disclosed=_disclosed(bench.home))
     return bench.build
+
+
+def _bring_back(bench: Workbench, chosen: Selection) -> None:
+    """Records the retention policy cleared away, of deliveries that count again."""
+    from sources import rereading
+
+    report = rereading.bring_back(bench.home, bench.ledger, chosen.active)
+    if report.restored:
+        bench.record.reporter.note(f"{len(report.restored)} 件报送件重新采用，已从存档恢复按留存规则清理的记录。")
+    for problem in report.problems:
+        bench.record.reporter.note(problem)
 
 
 def seal(bench: Workbench) -> Candidate:
@@ -274,7 +292,7 @@ def judge(bench: Workbench) -> Verdict:
         if bench.warming is not None:
             bench.warming.join()
         verdict = expectations.judge(bench.home, bench.ledger, candidate)
-        write_atomic(report_path(candidate), _render(bench, candidate, verdict))
+        write_atomic(report_path(candidate), auditors_report(bench, candidate, verdict))
         failed = sum(not result.passed for result in verdict.results)
         station.good = verdict.passed
         station.summary = (
@@ -351,30 +369,49 @@ def recorded_verdict(candidate: Candidate) -> Verdict:
 
 def publish(bench: Workbench) -> Release:
     """Publish the latest candidate on the strength of the verdict beside it. Raises Refused, Fault, OSError."""
+    from expectations.catalogue import catalogue
+    from expectations.guards import guard_coverage
+    from expectations.rule_changes import RULES_FILE, record
+
     candidate = latest_candidate(bench)
     verdict = recorded_verdict(candidate)
     check_hold(bench)
     with bench.record.station("publish") as station:
-        report = _render(bench, candidate, verdict)
-        artefacts = {releases.REPORT: report}
+        book = catalogue()
+        artefacts = {releases.REPORT: auditors_report(bench, candidate, verdict), RULES_FILE: record(book)}
+        guards = {item.name: item.rules for item in guard_coverage(book.rules).indicators}
         release = releases.publish(
-            bench.home, bench.ledger, candidate, verdict, artefacts=artefacts, fences=[bench.fence]
+            bench.home, bench.ledger, candidate, verdict, artefacts=artefacts, fences=[bench.fence], guards=guards
         )
         station.summary = f"发布 {release.release_id}"
     bench.record.release = release
     return release
 
 
-def _render(bench: Workbench, candidate: Candidate, verdict: Verdict) -> bytes:
+def auditors_report(bench: Workbench, candidate: Candidate, verdict: Verdict) -> bytes:
+    """The report; the bytes written at judging are used again where nothing they say has changed since."""
     from expectations import ReportContext, render_report
+    from expectations.rule_changes import RULES_FILE
 
     standing = releases.current(bench.home)
+    rules_before = standing.path / RULES_FILE if standing is not None else None
     context = ReportContext(
         previous_release_id=standing.release_id if standing is not None else None,
         code_version=candidate.inputs["code_digest"][:12],
         notes_zh=isolation.notices(candidate.inputs.get("held", [])),
+        deliveries_before=_deliveries_of(standing),
+        rules_before=rules_before.read_bytes() if rules_before is not None and rules_before.is_file() else None,
     )
-    return render_report(candidate, verdict, context)
+    key = (verdict.digest(), context)
+    if bench.rendered is None or bench.rendered[0] != key:
+        bench.rendered = (key, render_report(candidate, verdict, context))
+    return bench.rendered[1]
+
+
+def _deliveries_of(standing: Release | None) -> frozenset[str] | None:
+    if standing is None:
+        return None
+    return frozenset(str(item["delivery_id"]) for item in standing.manifest["inputs"]["deliveries"])
 
 
 def warm_gate(bench: Workbench) -> None:

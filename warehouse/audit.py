@@ -16,7 +16,7 @@ import duckdb
 import pyarrow as pa
 
 from warehouse.candidate import DBT_MANIFEST, Candidate
-from warehouse.duck import ident, literal, path_list, tables
+from warehouse.duck import connect, ident, literal, path_list, tables
 from warehouse.errors import Fault
 from warehouse.evidence import VALUE_LINEAGE, value_lineage
 from warehouse.fingerprint import MARTS_SCHEMA
@@ -25,6 +25,7 @@ from warehouse.masking import MASK, PERSONAL_PATTERN, mask_personal
 from warehouse.paths import Home
 from warehouse.records import QUARANTINE_SCHEMA, RECORD_SCHEMAS, DeliveryRow
 from warehouse.verdict import Verdict
+from warehouse.waived import Guards, waived_values
 
 AUDIT_SCHEMA: Final = "audit"
 _MASKED_COLUMNS: Final = ("message_zh", "masked_value", "sheet", "member")
@@ -76,11 +77,20 @@ _VALUE_LINEAGE: Final = _schema(
     {**dict.fromkeys(("indicator_id", "area_code"), _T), "period": pa.int32(), "feed": _T, "delivery_id": _T}
 )
 
+_WAIVED_VALUES: Final = _schema(
+    {
+        **dict.fromkeys(("waiver_id", "rule_id", "indicator_id", "area_code"), _T),
+        "period": pa.int32(),
+        **dict.fromkeys(("target_id", "status_zh", "failing_key"), _T),
+    }
+)
+
 _COMMENTS: Final = {
     "deliveries": "全部报送件；active 表示本次发布采用，held 表示因质量检查暂缓采用（held_zh 为原因）",
     "check_results": "本次发布所依据的质量规则结果；failing_keys 为 JSON 数组",
     "quarantined_rows": "本次采用的报送件中被隔离的行与提示（已脱敏）",
     "waivers": "本次发布使用的豁免",
+    "waived_values": "依据了被豁免的行的指标数值，以及用它评价的目标状态",
     "releases": "历次发布，含本次",
     "lineage": "数据表—记录表—报送件的来源关系",
     "value_lineage": "指标数值—报送件的来源关系：每个指标、区域、年度所依据的报送件",
@@ -96,15 +106,19 @@ def write_audit(
     verdict: Verdict,
     deliveries: Sequence[DeliveryRow],
     releases: Sequence[ReleaseRow],
+    guards: Guards,
 ) -> None:
-    """Create schema `audit` in the attached `database`. Raises Fault when a quarantine file of an active delivery is
-    missing."""
+    """Create schema `audit` in the attached `database`; `guards`: which rules guard which indicator.
+
+    Raises Fault when a quarantine file of an active delivery is missing.
+    """
     active = {item["delivery_id"] for item in candidate.inputs["deliveries"]}
     held = {item["delivery_id"]: str(item["reason_zh"]) for item in candidate.inputs.get("held", [])}
     content = {
         "deliveries": _deliveries(deliveries, active, held),
         "check_results": _check_results(verdict),
         "waivers": _waivers(verdict),
+        "waived_values": _waived_values(candidate, verdict, guards),
         "releases": _releases(releases),
         "lineage": _lineage(candidate, deliveries, set(tables(connection, MARTS_SCHEMA, database))),
         VALUE_LINEAGE: _value_lineage(candidate),
@@ -184,6 +198,13 @@ def _waivers(verdict: Verdict) -> pa.Table:
         for waiver in verdict.waivers
     ]
     return pa.Table.from_pylist(rows, schema=_WAIVERS)
+
+
+def _waived_values(candidate: Candidate, verdict: Verdict, guards: Guards) -> pa.Table:
+    if not verdict.waivers:
+        return _WAIVED_VALUES.empty_table()
+    with connect(candidate.database, read_only=True) as connection:
+        return pa.Table.from_pylist(waived_values(connection, verdict, guards), schema=_WAIVED_VALUES)
 
 
 def _releases(releases: Iterable[ReleaseRow]) -> pa.Table:

@@ -45,6 +45,7 @@ from warehouse.paths import Home
 from warehouse.reconcile import settle_releases
 from warehouse.signing import PUBLIC_KEY, load_or_create, public_pem
 from warehouse.verdict import Verdict
+from warehouse.waived import Guards
 
 if TYPE_CHECKING:
     from securesystemslib.signer import CryptoSigner
@@ -71,6 +72,7 @@ class _Plan:
     signer: CryptoSigner
     changes: dict[str, Any]
     acknowledgement: Acknowledgement | None
+    guards: Guards
 
 
 def publish(
@@ -81,13 +83,15 @@ def publish(
     *,
     artefacts: Mapping[str, bytes],
     fences: Sequence[Fence] = (),
+    guards: Guards | None = None,
 ) -> Release:
     """Publish exactly this candidate on the strength of exactly this verdict, or raise Refused saying why not.
 
     `artefacts` maps paths inside the release folder to contents and must hold the auditor's report
-    (`quality/index.html`). `fences` are leases the caller holds and must still hold at the flip. Publishing what
-    `current` already shows, judged by the same rules, changes nothing. Killed at any point, `current` still names one
-    whole release. Raises Refused, UsageError, Fault, OSError.
+    (`quality/index.html`). `fences` are leases the caller holds and must still hold at the flip. `guards` (indicator ->
+    rules) tell which values rest on a waived row; without them only rules about the indicator values count. Publishing
+    what `current` already shows, judged by the same rules, changes nothing. Killed at any point, `current` still names
+    one whole release. Raises Refused, UsageError, Fault, OSError.
     """
     files = _check_artefacts(artefacts, verdict)
     with held(home, ledger, PUBLISH_LOCK) as own:
@@ -101,7 +105,8 @@ def publish(
         told = _acknowledged(home, standing, candidate, changes)
         release_id, instant = _next_id(standing, candidate.fingerprint)
         signer = load_or_create(home)
-        plan = _Plan(release_id, instant.isoformat(), candidate, verdict, standing, files, signer, changes, told)
+        stamp, guarding = instant.isoformat(), guards or {}
+        plan = _Plan(release_id, stamp, candidate, verdict, standing, files, signer, changes, told, guarding)
         release = _build(home, ledger, plan)
         ledger.record_release(release.row(), fences=[*fences, own], flip=lambda: _flip(home, release))
         sign_head(home, ledger, plan.signer)
@@ -266,6 +271,7 @@ def _write_marts(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path, versio
             verdict=plan.verdict,
             deliveries=deliveries,
             releases=history,
+            guards=plan.guards,
         )
 
     return copy_marts(plan.candidate.database, work_dir, plan.candidate.fingerprint, add)

@@ -16,7 +16,7 @@ from warehouse.errors import Fault, Refused
 from warehouse.files import canonical_json, sha256_bytes
 from warehouse.waivers import Waiver, assess, parse
 
-TIERS: Final = ("syntax", "validity", "quality", "macro")
+TIERS: Final = ("syntax", "validity", "quality", "macro", "forensic")
 SEVERITIES: Final = ("critical", "warning", "info")
 
 

@@ -233,12 +233,15 @@ def _people_lines(totals: FinanceYear, out: Ints) -> None:
 
 
 def _income_lines(totals: FinanceYear, out: Ints) -> None:
-    """Income follows spending: public funds, then fees; every other line is nought."""
+    """Income follows spending: public funds, fees, and a little interest, which no unit spends to the cent; every
+    other line is nought."""
     out[:, :, 0] = 0
     fees = totals.spending - totals.public_funds
     surcharge = totals.budget // 20
+    interest = totals.spending % 9_973 + 1
+    further, earned = items.INCOME_ITEMS.index("五、其他教育经费") + 1, items.INCOME_ITEMS.index("2.利息收入") + 1
     lines = {
-        1: totals.spending,
+        1: totals.spending + interest,
         2: totals.public_funds,
         3: totals.budget,
         4: totals.budget,
@@ -249,6 +252,8 @@ def _income_lines(totals: FinanceYear, out: Ints) -> None:
         27: fees,
         28: fees - fees // 4,
         30: fees // 4,
+        further: interest,
+        earned: interest,
     }
     for line, cents in lines.items():
         out[:, line - 1, 0] = cents

@@ -1,19 +1,29 @@
-"""A home with one release of the small sample city, made once; tests work on copies of it."""
+"""Homes of the small sample city, made once: one with a release, one with a correction published after it.
+
+What belongs here: what many tests look at. Tests that change a home work on a copy of it.
+"""
 
 from __future__ import annotations
 
 import fcntl
+import json
 import os
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.support.command import eduplan
+from tests.support import lists
+from tests.support.command import eduplan, fresh
 
 YEARS = "2023-2024"
+# The correction: one school of this district reports more pupils for this year.
+DISTRICT, CODE, GROUP, YEAR, MORE = "万州区", "500101", "G2", 2024, 7
 
 
 @contextmanager
@@ -32,9 +42,77 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = shared / "released"
     with _alone(shared / "released.lock"):
         if not (home / "done").exists():
-            eduplan(home, "demo", "--profile", "small", "--years", YEARS)
+            fresh(home, "demo", "--profile", "small", "--years", YEARS)
             (home / "done").touch()
     return home
+
+
+@dataclass(frozen=True)
+class Corrected:
+    """A home in which a correction was published: the workbook, the release before, and what a reader saw meanwhile."""
+
+    home: Path
+    workbook: Path
+    before: str
+    reads: int
+    read_errors: str
+
+    @property
+    def after(self) -> str:
+        return (self.home / "current").resolve(strict=True).name
+
+
+# A BI tool in another process that opens the marts again and again; a mix of two releases breaks it.
+READER = """
+import pathlib, sys
+import duckdb
+path, stop = sys.argv[1], sys.argv[2]
+reads = 0
+while not pathlib.Path(stop).exists():
+    with duckdb.connect(path, read_only=True) as con:
+        total, parts, release = con.execute('''
+            select
+                (select numerator from marts.marts.fct_indicator_value
+                 where indicator_id = 'primary_enrolment' and area_code = '500000' and period = 2024),
+                (select sum(numerator) from marts.marts.fct_indicator_value
+                 where indicator_id = 'primary_enrolment' and area_level in ('district', 'municipal')
+                   and period = 2024),
+                (select max(release_id) from audit.releases)
+        ''').fetchone()
+        assert total == parts, (release, total, parts)
+    reads += 1
+print(reads)
+"""
+
+
+@pytest.fixture(scope="session")
+def corrected(released: Path) -> Corrected:
+    """A copy of `released` after one `eduplan run` with a corrected workbook, under the eyes of a reader."""
+    home, told = released.with_name("corrected"), released.with_name("corrected.json")
+    with _alone(released.with_name("corrected.lock")):
+        if not told.exists():
+            told.write_text(json.dumps(_correct(released, home)), encoding="utf-8")
+    return Corrected(home, home / "inbox" / "school_census" / "更正.xlsx", **json.loads(told.read_text("utf-8")))
+
+
+def _correct(released: Path, home: Path) -> dict[str, object]:
+    shutil.copytree(released, home, symlinks=True)
+    source = lists.list_of(home / "inbox", DISTRICT, YEAR)
+    lists.edited(source, home / "inbox" / "school_census" / "更正.xlsx", lists.more_pupils(MORE))
+    before = (home / "current").resolve(strict=True).name
+    stop = home.with_name("corrected.stop")
+    reader = subprocess.Popen(
+        [sys.executable, "-c", READER, str(home / "current" / "marts.duckdb"), str(stop)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        eduplan(home, "run", EDUPLAN_SETTLE_SECONDS="0")
+    finally:
+        stop.touch()
+        out, errors = reader.communicate(timeout=60)
+    return {"before": before, "reads": int(out or 0), "read_errors": errors}
 
 
 @pytest.fixture

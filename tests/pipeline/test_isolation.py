@@ -4,15 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import shutil
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
+from expectations.attribution import Attribution, attribute
+from expectations.catalogue import Catalogue, catalogue
+from expectations.gate import evaluate
 from tests.support.command import eduplan
 from tests.support.lists import edited, list_of, more_pupils, telephone_in_name
+from warehouse.candidate import Candidate
+from warehouse.verdict import Verdict
 
 RULE = "dim_school.no_person_number"
 BAD = {"丰都县": "500230", "渝中区": "500103"}
@@ -54,10 +60,84 @@ def check_released_without(home: Path, before: Mapping[str, str], summary: Mappi
     )
     assert dict(noted) == {area: before[area] for area in areas}
     report = (home / "current" / "quality" / "index.html").read_text(encoding="utf-8")
+    assert "规则、程度和阈值与上一次发布完全相同" in report
+    assert (home / "current" / "quality" / "rules.json").is_file()
     for item in held.values():
         assert f"报送件 {item['delivery_id']}" in report
         notice = json.loads((home / "receipts" / "school_census" / f"{item['delivery_id']}.held.json").read_bytes())
         assert [rule["rule_id"] for rule in notice["rules"]] == [RULE]
+
+
+@pytest.fixture
+def planted(released: Path, tmp_path: Path) -> Callable[[str], tuple[Verdict, Attribution]]:
+    """Damages a copy of the released candidate, judges it by three rules, and asks whose deliveries failed."""
+    manifest = json.loads((released / "current" / "manifest.json").read_bytes())
+    sealed = released / "candidates" / manifest["candidate_id"] / "candidate.duckdb"
+    database = Path(shutil.copyfile(sealed, tmp_path / "planted.duckdb"))
+    asked = {RULE, "dim_area.name_present", "fct_value.finite"}
+    book = Catalogue.model_construct(
+        rules=tuple(rule for rule in catalogue().rules if rule.id in asked), conditions=catalogue().conditions
+    )
+
+    def plant(statements: str) -> tuple[Verdict, Attribution]:
+        with duckdb.connect(str(database)) as connection:
+            connection.execute(statements)
+        verdict = evaluate(Candidate("c0", tmp_path, database, "f" * 64, {}), book)
+        return verdict, attribute(database, verdict)
+
+    return plant
+
+
+def telephone(area: str) -> str:
+    return (
+        "UPDATE marts.dim_school SET school_name = '小学13800138000' WHERE school_code ="
+        f" (SELECT min(school_code) FROM marts.dim_school WHERE area_code = '{area}' AND valid_to_year IS NULL);"
+    )
+
+
+NO_NAME = "UPDATE marts.dim_area SET area_name_zh = NULL WHERE area_level = 'city';"
+
+
+@pytest.mark.parametrize("areas", [("500230",), ("500230", "500103")])
+def test_bad_districts_and_no_others_are_found(
+    released: Path, planted: Callable[[str], tuple[Verdict, Attribution]], areas: tuple[str, ...]
+) -> None:
+    verdict, found = planted("".join(telephone(area) for area in areas))
+    assert not verdict.passed
+    ids = ", ".join(f"'{name}'" for name in found.deliveries)
+    blamed = marts(released, f"SELECT area_code FROM marts.audit.deliveries WHERE delivery_id IN ({ids}) AND active")
+    assert sorted(area for (area,) in blamed) == sorted(areas)
+    assert found.unattributed == ()
+    districts = marts(
+        released, "SELECT count(DISTINCT area_code) FROM marts.audit.deliveries WHERE feed = 'school_census' AND active"
+    )
+    assert districts[0][0] >= 38
+
+
+def test_a_fault_of_the_city_is_nobodys_and_refuses_saying_why(
+    planted: Callable[[str], tuple[Verdict, Attribution]],
+) -> None:
+    verdict, found = planted(NO_NAME)
+    assert (found.deliveries, found.unattributed) == ({}, ("dim_area.name_present",))
+    (reason,) = verdict.reasons()
+    assert "dim_area.name_present" in reason
+    assert "在 area 种子文件中补上名称" in reason
+
+
+def test_a_bad_district_beside_a_fault_of_the_city_is_told_apart(
+    planted: Callable[[str], tuple[Verdict, Attribution]],
+) -> None:
+    _, found = planted(telephone("500230") + NO_NAME)
+    assert len(found.deliveries) == 1
+    assert found.unattributed == ("dim_area.name_present",)
+
+
+def test_the_sample_city_asks_no_forensic_question(released: Path) -> None:
+    verdict = json.loads((released / "current" / "quality" / "verdict.json").read_bytes())
+    forensic = {item["rule_id"]: item for item in verdict["results"] if item["tier"] == "forensic"}
+    assert len(forensic) >= 8
+    assert [name for name, item in forensic.items() if not item["passed"]] == []
+    assert sum(item["rows_checked"] > 0 for item in forensic.values()) >= 7
 
 
 def test_two_bad_districts_are_held_and_thirty_six_published(home: Path) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,11 +10,10 @@ import openpyxl
 import pyarrow.parquet as pq
 import pytest
 
+from tests.pipeline.conftest import CODE, DISTRICT, GROUP, YEAR, Corrected
 from tests.support import lists
-from tests.support.command import eduplan
+from tests.support.command import Done, eduplan
 from tests.support.scan import Persons, values_below
-
-DISTRICT, CODE, GROUP, YEAR = "万州区", "500101", "G2", 2024
 
 
 def current(home: Path) -> str:
@@ -32,7 +29,7 @@ def hand_in(home: Path, edit: lists.Edit, name: str) -> Path:
     return lists.edited(source, home / "inbox" / "school_census" / name, edit)
 
 
-def run(home: Path, *arguments: str, expect: int | None = 0) -> subprocess.CompletedProcess[str]:
+def run(home: Path, *arguments: str, expect: int | None = 0) -> Done:
     return eduplan(home, "run", *arguments, expect=expect, EDUPLAN_SETTLE_SECONDS="0")
 
 
@@ -57,12 +54,9 @@ REST_ON_PRIMARY_PUPILS = {
 }
 
 
-def test_a_correction_changes_what_it_should_and_nothing_else(home: Path) -> None:
-    before = current(home)
-    hand_in(home, lists.more_pupils(7), "更正.xlsx")
-    run(home)
-    assert current(home) != before
-    listed = changes(home)
+def test_a_correction_changes_what_it_should_and_nothing_else(corrected: Corrected) -> None:
+    assert corrected.after != corrected.before
+    listed = changes(corrected.home)
     touched = {
         (row["key"]["indicator_id"], row["key"]["area_code"], row["key"]["period"])
         for row in listed["tables"]["fct_indicator_value"]["changed"]
@@ -129,45 +123,9 @@ def test_a_bad_workbook_is_answered_in_chinese_and_harms_nothing(home: Path, cas
     eduplan(home, "verify")
 
 
-READER = """
-import sys, time
-import duckdb
-path, stop = sys.argv[1], sys.argv[2]
-reads = 0
-import pathlib
-while not pathlib.Path(stop).exists():
-    with duckdb.connect(path, read_only=True) as con:
-        total, parts, release = con.execute('''
-            select
-                (select numerator from marts.marts.fct_indicator_value
-                 where indicator_id = 'primary_enrolment' and area_code = '500000' and period = 2024),
-                (select sum(numerator) from marts.marts.fct_indicator_value
-                 where indicator_id = 'primary_enrolment' and area_level in ('district', 'municipal')
-                   and period = 2024),
-                (select max(release_id) from audit.releases)
-        ''').fetchone()
-        assert total == parts, (release, total, parts)
-    reads += 1
-print(reads)
-"""
-
-
-def test_readers_never_wait_and_never_see_a_mix(home: Path, tmp_path: Path) -> None:
-    stop = tmp_path / "stop"
-    database = str(home / "current" / "marts.duckdb")
-    reader = subprocess.Popen(
-        [sys.executable, "-c", READER, database, str(stop)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    try:
-        before = current(home)
-        hand_in(home, lists.more_pupils(11), "更正一.xlsx")
-        run(home)
-        assert current(home) != before
-    finally:
-        stop.touch()
-        out, errors = reader.communicate(timeout=60)
-    assert reader.returncode == 0, errors
-    assert int(out) > 10
+def test_readers_never_wait_and_never_see_a_mix(corrected: Corrected) -> None:
+    assert corrected.read_errors == ""
+    assert corrected.reads > 10
 
 
 def test_no_person_of_the_sample_stands_anywhere_but_in_what_was_handed_in(released: Path) -> None:

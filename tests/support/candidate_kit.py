@@ -93,16 +93,17 @@ def delivery(home: Home, ledger: Ledger, text: str, *, period: int = 0, **change
     return row
 
 
-def dbt_manifest() -> bytes:
+def dbt_manifest(further: dict[str, list[tuple[str, str]]] | None = None) -> bytes:
+    """dbt's manifest of the two marts; `further`: marts besides, or with other columns."""
     nodes: dict[str, Any] = {}
     parents: dict[str, list[str]] = {}
-    for mart, columns in MARTS.items():
+    for mart, columns in {**MARTS, **(further or {})}.items():
         nodes[f"model.eduplan.{mart}"] = {
             "resource_type": "model",
             "name": mart,
             "description": f"{mart} 的说明",
             "config": {"meta": {"label_zh": "某表"}},
-            "constraints": [{"type": "primary_key", "columns": MART_KEYS[mart]}],
+            "constraints": [{"type": "primary_key", "columns": MART_KEYS.get(mart, [])}],
             "columns": {
                 name: {
                     "name": name,

@@ -6,6 +6,7 @@ are filled by hand instead of by dbt. A struck run lives in a forked child, so a
 
 from __future__ import annotations
 
+import faulthandler
 import importlib
 import os
 import signal
@@ -55,6 +56,8 @@ def in_child(work: Callable[[], object]) -> int:
     """Do `work` in a forked child; its wait status as `os.waitstatus_to_exitcode` gives it (negative: the signal)."""
     pid = os.fork()
     if pid == 0:
+        # A child that is meant to die does not fill the page with its last words.
+        faulthandler.disable()
         code = 1
         try:
             work()

@@ -73,5 +73,8 @@ ALSO: dict[str, set[str]] = {
     "coverage.quarantine_share_severe": {"coverage.delivery_known", "coverage.quarantine_share"},
     "coverage.area_quarantine_share": {"coverage.delivery_known"},
     "census.figures_non_negative": {"register.agrees_with_census"},
+    "forensic.classes_below_line": {"census.bands_hold_pupils"},
+    "forensic.last_digits": {"census.primary_grades_sum", "census.junior_grades_sum", "census.senior_grades_sum"},
+    "forensic.repeats_neighbour": {"census.school_behind_figures", "census.bands_hold_pupils"},
     "census.grades_sum_by_area": {"census.primary_grades_sum"},
 }

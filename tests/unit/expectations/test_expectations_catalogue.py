@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from expectations import catalogue as room
-from expectations.catalogue import HERE, RowCount, catalogue, read_catalogue, rules, rules_version
+from expectations.catalogue import HERE, RowCount, Rule, catalogue, read_catalogue, rules, rules_version
 from warehouse.errors import Fault
 
 MARTS = {
@@ -50,7 +52,7 @@ def _edit(folder: Path, file: str, old: str, new: str) -> None:
 def test_catalogue_is_large_and_covers_every_mart() -> None:
     assert len(rules()) >= 90
     assert {rule.relation for rule in rules()} >= MARTS
-    assert set(Counter(rule.tier for rule in rules())) == {"syntax", "validity", "quality", "macro"}
+    assert set(Counter(rule.tier for rule in rules())) == {"syntax", "validity", "quality", "macro", "forensic"}
     assert {"critical", "warning", "info"} == {rule.severity for rule in rules()}
 
 
@@ -135,3 +137,21 @@ def test_same_check_under_two_names_is_refused(folder: Path) -> None:
 
 def test_catalogue_is_read_once() -> None:
     assert room.catalogue() is room.catalogue()
+
+
+def test_every_rule_speaks_both_languages() -> None:
+    for rule in rules():
+        for text in (rule.title_en, rule.meaning_en, rule.when_it_matters_en, rule.remedy_en):
+            assert re.search("[a-z]{2}", text), rule.id
+            assert not re.search("[\u4e00-\u9fff]", text.replace("属性", "")), (rule.id, text)
+        for text in (rule.title_zh, rule.meaning_zh, rule.when_it_matters_zh, rule.remedy_zh):
+            assert re.search("[\u4e00-\u9fff]", text), rule.id
+    assert len({rule.meaning_en for rule in rules()}) > 0.97 * len(rules())
+
+
+def test_a_forensic_rule_never_stops_a_publication() -> None:
+    forensic = [rule for rule in rules() if rule.tier == "forensic"]
+    assert len(forensic) >= 8
+    assert {rule.severity for rule in forensic} == {"warning", "info"}
+    with pytest.raises(ValidationError, match="never stops a publication"):
+        Rule.model_validate(forensic[0].model_dump() | {"severity": "critical"})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from expectations import gx_runner
 from expectations.catalogue import Catalogue, Rule, catalogue, rules
 from expectations.gate import VERDICT_FILE, Runner, evaluate, judge
 from expectations.gx_runner import GxResult, GxRun
-from expectations.sql import RuleSql
+from expectations.sql import Asked, column_of
 from tests.unit.expectations import gate_candidate
 from warehouse.candidate import Candidate
 from warehouse.ledger import Ledger
@@ -54,10 +54,8 @@ def _judged(model: Path, *members: Rule, **options: Any) -> tuple[Verdict, list[
 def _tampered(change: Tamper) -> Runner:
     """Great Expectations itself, whose results are changed before the gate sees them."""
 
-    def run(
-        connection: duckdb.DuckDBPyConnection, members: Sequence[Rule], sqls: Mapping[str, RuleSql], outcome: GxRun
-    ) -> None:
-        gx_runner.run(connection, members, sqls, outcome)
+    def run(connection: duckdb.DuckDBPyConnection, asked: Sequence[Asked], outcome: GxRun) -> None:
+        gx_runner.run(connection, asked, outcome)
         change(outcome)
 
     return run
@@ -171,11 +169,10 @@ def test_gate_that_takes_too_long_is_stopped(model: Path) -> None:
 
 
 def test_endless_query_inside_gx_is_stopped(model: Path) -> None:
-    def run(
-        connection: duckdb.DuckDBPyConnection, members: Sequence[Rule], sqls: Mapping[str, RuleSql], outcome: GxRun
-    ) -> None:
-        slow = {rule_id: RuleSql(f"({ENDLESS})", "(true)", "(one < 0)") for rule_id in sqls}
-        gx_runner.run(connection, members, slow, outcome)
+    def run(connection: duckdb.DuckDBPyConnection, asked: Sequence[Asked], outcome: GxRun) -> None:
+        column = column_of(asked[0].rules[0])
+        connection.execute(f"create temporary view slow as select one < 0 as {column} from ({ENDLESS})")
+        gx_runner.run(connection, [Asked("slow", asked[0].rules)], outcome)
 
     verdict, (result,) = _judged(model, _rule(FINITE), runner=run, timeout_seconds=1.0)
     assert "已中止" in str(result.error)

@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 import shutil
+import subprocess
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -13,12 +14,14 @@ import duckdb
 import pytest
 
 from expectations import ReportContext, render_report
-from expectations.catalogue import catalogue
+from expectations.catalogue import Catalogue, catalogue
 from expectations.gate import evaluate
 from expectations.report import number
 from expectations.report_data import KEYS_SHOWN
+from expectations.rule_changes import record
 from tests.unit.expectations import gate_candidate
 from warehouse.candidate import Candidate
+from warehouse.disclosure import policy
 from warehouse.errors import Fault
 from warehouse.verdict import Verdict
 
@@ -81,7 +84,7 @@ def hostile(model: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Cand
 def test_page_loads_nothing_and_runs_nothing(hostile: tuple[Candidate, Verdict]) -> None:
     page = _Page(render_report(*hostile))
     tags = {tag for tag, _ in page.tags}
-    assert not tags & {"script", "img", "link", "iframe", "object", "embed", "form", "base", "svg"}
+    assert not tags & {"script", "img", "link", "iframe", "object", "embed", "form", "base", "foreignobject"}
     for tag, attributes in page.tags:
         assert not {name for name in attributes if name.startswith("on") or name in {"src", "style", "srcset"}}, tag
         if tag == "a":
@@ -214,3 +217,80 @@ def test_missing_mart_is_said_and_not_hidden(model: Path, tmp_path: Path) -> Non
 )
 def test_numbers(value: float | None, decimals: int | None, expected: str) -> None:
     assert number(value, decimals) == expected
+
+
+def test_loosened_and_removed_rules_are_shown_first(good: tuple[Candidate, Verdict]) -> None:
+    by_id = {rule.id: rule for rule in catalogue().rules}
+    stricter = by_id["fct_value.city_jump"].model_copy(update={"parameters": {"limit": 0.01}})
+    gone = by_id["dim_area.not_empty"].model_copy(update={"id": "dim_area.gone"})
+    before = [stricter if rule.id == stricter.id else rule for rule in catalogue().rules]
+    book = Catalogue.model_construct(rules=(*before[1:], gone), conditions=catalogue().conditions)
+    context = ReportContext(previous_release_id="r1", rules_before=record(book))
+    html = render_report(*good, context).decode("utf-8")
+    section = html[html.index('id="since"') : html.index('id="guards"')]
+    text = re.sub(r"\s+", " ", _Page(section.encode("utf-8")).text)
+    removed, loosened, added = (
+        text.index(word) for word in ("dim_area.gone", "fct_value.city_jump", "dim_area.not_empty")
+    )
+    assert removed < loosened < added
+    assert "放宽loosened" in text
+    assert '<td class="mono">0.01</td><td class="mono">0.1</td>' in section
+    unchanged = render_report(*good, ReportContext(previous_release_id="r1", rules_before=record(catalogue())))
+    assert "规则、程度和阈值与上一次发布完全相同" in unchanged.decode("utf-8")
+
+
+def test_inputs_that_came_and_went_are_named(good: tuple[Candidate, Verdict]) -> None:
+    candidate, verdict = good
+    inputs = {**candidate.inputs, "deliveries": [{"delivery_id": "dnew"}, {"delivery_id": "dkept"}]}
+    now = Candidate(candidate.candidate_id, candidate.path, candidate.database, candidate.fingerprint, inputs)
+    context = ReportContext(previous_release_id="r1", deliveries_before=frozenset({"dkept", "dgone"}))
+    text = _Page(render_report(now, verdict, context)).text
+    assert "+dnew" in text
+    assert "−dgone" in text
+    assert "dkept" not in text
+
+
+def test_english_reader_finds_every_rule_in_english(good: tuple[Candidate, Verdict]) -> None:
+    text = _Page(render_report(*good)).text
+    for rule in catalogue().rules:
+        assert rule.fill(rule.meaning_en) in text, rule.id
+
+
+def test_suppression_symbol_is_explained(good: tuple[Candidate, Verdict]) -> None:
+    text = _Page(render_report(*good)).text
+    assert policy().symbol in text
+    assert "mart_teacher_quality" in text[text.index("隐去的单元格") : text.index("三、覆盖情况")]
+
+
+CHROMIUM = next(
+    (found for name in ("chromium", "chromium-browser", "google-chrome") if (found := shutil.which(name))), None
+)
+
+
+def _browse(folder: Path, *arguments: str) -> str:
+    assert CHROMIUM is not None
+    quiet = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+    command = [CHROMIUM, *quiet, f"--user-data-dir={folder / 'profile'}", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=True).stdout
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="no Chromium installed; the parsed page is tested above all the same")
+def test_hostile_names_stay_text_in_a_browser_and_the_page_prints(
+    hostile: tuple[Candidate, Verdict], tmp_path: Path
+) -> None:
+    page = tmp_path / "index.html"
+    # A school's name that would change the title, if any of it ever ran.
+    armed = render_report(*hostile).replace(b"alert(1)", b"document.title=7")
+    page.write_bytes(armed)
+    address = page.as_uri()
+    dom = _browse(tmp_path, "--dump-dom", address)
+    assert "<title>教育规划监测数据质量报告" in dom
+    assert "<script" not in dom
+    assert "<img" not in dom
+    assert "&lt;script&gt;document.title=7&lt;/script&gt;" in dom
+    paper = tmp_path / "report.pdf"
+    _browse(tmp_path, f"--print-to-pdf={paper}", "--no-pdf-header-footer", address)
+    printed = paper.read_bytes()
+    assert printed.startswith(b"%PDF-")
+    # A4 in points, portrait.
+    assert re.search(rb"/MediaBox \[0 0 59[45](\.\d+)? 84[12](\.\d+)?\]", printed)

@@ -71,7 +71,7 @@ def _touched(connection: duckdb.DuckDBPyConnection, statement: str) -> list[Rule
 
 
 def _failing(connection: duckdb.DuckDBPyConnection, asked: list[Rule]) -> set[str]:
-    counts = sql.count_all(connection, asked, sql.text_columns(connection))
+    counts = sql.ask(connection, asked, sql.text_columns(connection)).counts
     return {rule_id for rule_id, count in counts.items() if count.failed or count.error}
 
 

@@ -134,3 +134,19 @@ def test_request_that_could_never_apply_is_refused(changes: dict[str, Any], word
     with pytest.raises(Refused, match=word):
         check_request(_waiver(**changes), catalogue())
     check_request(_waiver(), catalogue())
+
+
+def test_statuses_that_rest_on_waived_rows_are_marked_in_the_report(damaged: Path, tmp_path: Path) -> None:
+    database = Path(shutil.copyfile(damaged, tmp_path / "negative.duckdb"))
+    row = "indicator_id = 'he_postgraduate' and area_code = '500000' and period = 2023"
+    with duckdb.connect(str(database)) as connection:
+        connection.execute(f"update marts.fct_indicator_value set value = -1 where {row}")
+    scope = [{"indicator_id": "he_postgraduate", "area_code": "500000", "period": "2023"}]
+    made = _waiver(rule="fct_value.non_negative", scope=scope, max_rows=1)
+    candidate, verdict = _judged(database, made, rule_id="fct_value.non_negative")
+    assert verdict.passed
+    page = render_report(candidate, verdict).decode("utf-8")
+    section = page[page.index('id="waived"') : page.index('id="since"')]
+    assert "box1.he_postgraduate" in section
+    assert "⚑" in section
+    assert section.count("<td>") == 1, "one value, judged by one target, and no other"

@@ -155,3 +155,21 @@ def test_a_build_that_breaks_leaves_nobody_held(trial: Trial, ledger: Ledger, mo
 
 def test_the_candidate_used_here_is_real(trial: Trial) -> None:
     assert isinstance(trial.candidate, Candidate)
+
+
+def test_the_report_of_one_verdict_is_made_once(trial: Trial, monkeypatch: pytest.MonkeyPatch) -> None:
+    import expectations
+
+    made: list[str] = []
+
+    def counted(candidate: Candidate, verdict: Verdict, context: object) -> bytes:
+        made.append(verdict.digest())
+        return f"{len(made)}".encode()
+
+    monkeypatch.setattr(expectations, "render_report", counted)
+    verdict = make_verdict(trial.candidate)
+    pages = [steps.auditors_report(trial.bench, trial.candidate, verdict) for _ in range(2)]
+    assert pages == [b"1", b"1"]
+    later = make_verdict(trial.candidate, judged_at="2025-09-30T11:00:00+08:00")
+    assert steps.auditors_report(trial.bench, trial.candidate, later) == b"2"
+    assert made == [verdict.digest(), later.digest()]

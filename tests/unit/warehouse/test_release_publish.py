@@ -199,6 +199,21 @@ def test_an_edited_verdict_is_refused(home: Home, ledger: Ledger) -> None:
     _refused(home, ledger, candidate, whitewashed, "改动过或已过时")
 
 
+def test_an_empty_suite_is_refused(home: Home, ledger: Ledger) -> None:
+    candidate = make_candidate(home, ledger, 1.5)
+    empty = dataclasses.replace(make_verdict(candidate), results=(), rules_expected=0)
+    ledger.record_verdict(empty)
+    _refused(home, ledger, candidate, empty, "没有执行任何规则")
+
+
+@pytest.mark.parametrize("severity", ["critical", "warning", "info"])
+def test_a_rule_that_raised_is_refused_whatever_its_severity(home: Home, ledger: Ledger, severity: str) -> None:
+    candidate = make_candidate(home, ledger, 1.5)
+    broken = make_verdict(candidate, rule(), rule(rule_id="r2", severity=severity, passed=False, error="除以零"))
+    ledger.record_verdict(broken)
+    _refused(home, ledger, candidate, broken, "执行出错：除以零")
+
+
 def test_an_edited_verdict_file_is_refused(home: Home, ledger: Ledger) -> None:
     candidate = make_candidate(home, ledger, 1.5)
     verdict = judged(ledger, candidate)

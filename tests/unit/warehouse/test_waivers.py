@@ -13,7 +13,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support.candidate_kit import FEEDS, REPORT, dbt_manifest, delivery, fill_marts, make_verdict, rule
+from tests.support.candidate_kit import FEEDS, MARTS, REPORT, dbt_manifest, delivery, fill_marts, make_verdict, rule
 from warehouse import candidate as candidates
 from warehouse.candidate import Candidate
 from warehouse.clock import SHANGHAI
@@ -26,13 +26,13 @@ from warehouse.verify import verify
 from warehouse.waivers import Waiver, assess, make_id, parse, read_waivers, write_waiver
 
 NOON = datetime(2025, 9, 30, 12, tzinfo=SHANGHAI)
-KEYS = ("area_code=500101 period=2023（实际：7）", "area_code=500102 period=2023（实际：8）")
+KEYS = ("area_code=5001 period=2023（实际：7）", "area_code=50012 period=2023（实际：8）")
 
 
 def content(**changes: Any) -> dict[str, Any]:
     fields = {
         "rule": "r1.x",
-        "scope": [{"area_code": "500101", "period": "2023"}, {"area_code": "500102"}],
+        "scope": [{"area_code": "5001", "period": "2023"}, {"area_code": "50012"}],
         "max_rows": 2,
         "reason": "校区合并，原报表重复计列",
         "evidence": "渝教函〔2025〕1号",
@@ -55,7 +55,7 @@ def test_covered_rows_are_excused() -> None:
 
 
 def test_two_waivers_may_share_the_rows() -> None:
-    first, second = waiver(scope=[{"area_code": "500101"}], max_rows=1), waiver(scope=[{"area_code": "500102"}])
+    first, second = waiver(scope=[{"area_code": "5001"}], max_rows=1), waiver(scope=[{"area_code": "50012"}])
     assert assess("r1.x", KEYS, [first, second], NOON) == ((first.id, second.id), None)
 
 
@@ -66,7 +66,7 @@ def test_two_waivers_may_share_the_rows() -> None:
         ({}, datetime(2025, 10, 1, 0, 0, 0, tzinfo=SHANGHAI), "到期"),
         ({"issued": "2025-09-30", "expires": "2025-10-05"}, datetime(2025, 9, 29, tzinfo=SHANGHAI), "才生效"),
         ({"max_rows": 1}, NOON, "最多 1 行，实际 2 行"),
-        ({"scope": [{"area_code": "500101"}]}, NOON, "1 行不在有效豁免的范围内"),
+        ({"scope": [{"area_code": "5001"}]}, NOON, "1 行不在有效豁免的范围内"),
         ({"scope": [{"area_code": "50010"}]}, NOON, "不在有效豁免的范围内"),
     ],
 )
@@ -93,9 +93,9 @@ def test_failure_without_named_rows_is_never_excused() -> None:
 @pytest.mark.parametrize(
     "forged",
     [
-        "area_code=500199 area_code=500101 period=2023",
-        "area_code=500199 x area_code=500101 period=2023",
-        "area_code=500101 period=2023（实际：1）（实际：2）",
+        "area_code=500199 area_code=5001 period=2023",
+        "area_code=500199 x area_code=5001 period=2023",
+        "area_code=5001 period=2023（实际：1）（实际：2）",
         "area_code",
         "",
     ],
@@ -106,9 +106,9 @@ def test_row_name_that_can_be_read_in_two_ways_is_in_no_scope(forged: str) -> No
 
 @given(st.text(max_size=30))
 def test_only_exactly_named_rows_are_in_scope(value: str) -> None:
-    made = waiver(scope=[{"area_code": "500101"}])
+    made = waiver(scope=[{"area_code": "5001"}])
     assert made.covers(f"area_code={value}") == (
-        value.split("（实际：", maxsplit=1)[0] == "500101" and value.count("（实际：") <= 1
+        value.split("（实际：", maxsplit=1)[0] == "5001" and value.count("（实际：") <= 1
     )
 
 
@@ -165,7 +165,16 @@ def candidate_with(home: Home, ledger: Ledger, *waivers: Waiver) -> Candidate:
     delivery(home, ledger, "waived")
     build = candidates.begin(home, ledger.active_set({"official_figures": "v1"}), FEEDS, waivers)
     fill_marts(build.database, 1.0)
-    (build.work_dir / "manifest.json").write_bytes(dbt_manifest())
+    progress = [*MARTS["mart_plan_progress"], ("indicator_id", "VARCHAR"), ("status_zh", "VARCHAR")]
+    area = [(name, "VARCHAR") for name in ("area_code", "area_level", "parent_code", "group_code")]
+    with duckdb.connect(str(build.database)) as connection:
+        connection.execute(
+            "CREATE TABLE marts.dim_area AS SELECT DISTINCT area_code, 'district' AS area_level,"
+            " '500000' AS parent_code, CAST(NULL AS VARCHAR) AS group_code FROM marts.fct_indicator_value;"
+            "ALTER TABLE marts.mart_plan_progress ADD COLUMN indicator_id VARCHAR DEFAULT 'pre_enrolment';"
+            "ALTER TABLE marts.mart_plan_progress ADD COLUMN status_zh VARCHAR DEFAULT '推进中'"
+        )
+    (build.work_dir / "manifest.json").write_bytes(dbt_manifest({"dim_area": area, "mart_plan_progress": progress}))
     return candidates.seal(home, build)
 
 
@@ -206,7 +215,7 @@ def test_verdict_with_waivers_survives_its_file_and_changes_with_them(home: Home
 def test_claim_without_a_waiver_behind_it_does_not_pass(home: Home, ledger: Ledger) -> None:
     made = waiver()
     verdict = waived_verdict(candidate_with(home, ledger, made), made)
-    narrow = waiver(scope=[{"area_code": "500101"}])
+    narrow = waiver(scope=[{"area_code": "5001"}])
     (failed,) = verdict.results
     for broken in (
         dataclasses.replace(verdict, waivers=()),
@@ -223,9 +232,9 @@ def test_claim_without_a_waiver_behind_it_does_not_pass(home: Home, ledger: Ledg
 def test_waived_release_shows_its_waivers_in_manifest_and_audit(home: Home, ledger: Ledger) -> None:
     made = waiver(reason="联系人电话13800138000，校区合并")
     candidate = candidate_with(home, ledger, made)
-    release = publish(
-        home, ledger, candidate, recorded(ledger, candidate, waived_verdict(candidate, made)), artefacts=REPORT
-    )
+    verdict = recorded(ledger, candidate, waived_verdict(candidate, made))
+    guards = {"pre_enrolment": ("r1.x",)}
+    release = publish(home, ledger, candidate, verdict, artefacts=REPORT, guards=guards)
     (use,) = release.manifest["waivers"]
     assert (use["id"], use["approved_by"], use["rows"]) == (made.id, "李四", list(KEYS))
     assert "13800138000" not in use["reason"]
@@ -235,6 +244,10 @@ def test_waived_release_shows_its_waivers_in_manifest_and_audit(home: Home, ledg
         ).fetchall()
         assert shown == [(made.id, "r1.x", "张三", "李四", made.expires, 2, 2)]
         assert connection.execute("SELECT waived_by FROM audit.check_results").fetchall() == [(made.id,)]
+        resting = connection.execute(
+            "SELECT area_code, period, target_id, status_zh FROM audit.waived_values"
+        ).fetchall()
+        assert resting == [("5001", 2023, "t1", "推进中"), ("50012", 2023, "t1", "推进中")]
     assert verify(home) == []
 
 
