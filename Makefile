@@ -33,14 +33,9 @@ dev: $(STAMPS)/runtime    ## the Dagster UI and daemon on 127.0.0.1
 bench: $(STAMPS)/dev      ## ratios against a bare engine, one table (never part of `make test`)
 	$(BIN)/python benchmarks/run.py
 
-<<<<<<< HEAD
 soak: $(STAMPS)/dev       ## long trials: kills by the dozen, a year of the whole city counted twice
-	EDUPLAN_SOAK=1 $(BIN)/python -m pytest -q tests/pipeline/test_kill.py tests/pipeline/test_backlog.py \
-	  tests/pipeline/test_second_computation.py \
-=======
-soak: $(STAMPS)/dev       ## long trials: kills by the dozen
 	EDUPLAN_SOAK=1 $(BIN)/python -m pytest -q tests/pipeline/test_kill.py tests/pipeline/test_backlog.py tests/pipeline/test_dirty_city.py \
->>>>>>> main
+	  tests/pipeline/test_second_computation.py \
 	  tests/service/test_daemon.py tests/service/test_daemon_soak.py
 
 docs: $(STAMPS)/dev       ## build/docs/static_index.html: every model, column, formula and test, one page without a server
