@@ -43,6 +43,8 @@ _GENERATED: Final = {"target", "logs", "dbt_packages"}
 _STOP_SECONDS: Final = 20.0
 _SHOWN: Final = 10
 
+# The tag of data tests that ask several things at once: a row for each promise that does not hold, and how many rows.
+_PROMISES: Final = "promises"
 _STATES_ZH: Final = {"fail": "测试未通过", "error": "执行出错", "runtime error": "执行出错"}
 
 
@@ -298,7 +300,8 @@ def failure(artefacts: Path, manifest: Mapping[str, Any], *, exit_code: int) -> 
         return None
     if not bad:
         return Fault(f"dbt 异常退出（退出码 {exit_code}）。", "请检查磁盘空间与内存后重试；详情见日志。")
-    lines = [_describe(item, manifest) for item in bad[:_SHOWN]]
+    database = artefacts.parent / DATABASE_NAME
+    lines = [_describe(item, manifest, database) for item in bad[:_SHOWN]]
     rest = f" 等共 {len(bad)} 项" if len(bad) > _SHOWN else ""
     text = f"dbt 构建未通过：{'；'.join(lines)}{rest}。"
     if all(item["status"] == "fail" for item in bad):
@@ -311,17 +314,27 @@ def _results(artefacts: Path) -> list[dict[str, Any]]:
     return list(json.loads(path.read_bytes())["results"]) if path.is_file() else []
 
 
-def _describe(item: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
+def _describe(item: Mapping[str, Any], manifest: Mapping[str, Any], database: Path) -> str:
     node = manifest["nodes"].get(item["unique_id"], {})
     name = node.get("name", item["unique_id"])
     state = _STATES_ZH[item["status"]]
     if item["status"] == "fail":
         about = node.get("attached_node") or ""
         model = f"（{about.rsplit('.', 1)[-1]}）" if about else ""
-        return f"{name}{model}{state}，{item.get('failures') or 0} 行"
+        broken = "；".join(_broken_promises(node, item, database))
+        return f"{name}{model}{state}，{item.get('failures') or 0} 行{f'（{broken}）' if broken else ''}"
     # The first line says what; the rest is SQL.
     message = " ".join((item.get("message") or "").split())[:200]
     return f"{name} {state}：{message}"
+
+
+def _broken_promises(node: Mapping[str, Any], item: Mapping[str, Any], database: Path) -> list[str]:
+    """Which promises of a data test do not hold, each with its rows; the test itself says only how many."""
+    asked = item.get("compiled_code")
+    if _PROMISES not in node.get("tags", ()) or not asked or not database.is_file():
+        return []
+    with duck.connect(database, read_only=True) as connection:
+        return [f"{promise}：{rows} 行" for promise, rows in duck.rows(connection, asked)]
 
 
 def read_tables(database: Path) -> dict[tuple[str, str], Table]:
