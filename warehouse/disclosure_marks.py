@@ -30,8 +30,8 @@ def take_out(connection: duckdb.DuckDBPyConnection, book: Policy, sheet: Sheet, 
     names = {number: key for key, number in sheet.number.items()}
     hidden: Hidden = defaultdict(lambda: defaultdict(set))
     for cell in cells:
-        table, place, column = names[cell]
-        hidden[table][place].add(column)
+        name, place, column = names[cell]
+        hidden[name][place].add(column)
     copied = {copy.table: copy.key for copy in book.copies}
     marks: dict[str, Marks] = {name: defaultdict(set) for name in copied}
     for copy in book.copies:
@@ -45,8 +45,8 @@ def take_out(connection: duckdb.DuckDBPyConnection, book: Policy, sheet: Sheet, 
                 _narrow(connection, table, table.spread, hidden[table.name], own)
             _blank(connection, table.name, table.key, own)
     _blank(connection, FACTS, FACT_KEY, {place: {*columns, "value"} for place, columns in hidden[FACTS].items()})
-    for name, key in copied.items():
-        _blank(connection, name, key, marks[name])
+    for mart, key in copied.items():
+        _blank(connection, mart, key, marks[mart])
 
 
 def _marks_of(connection: duckdb.DuckDBPyConnection, table: Table, hidden: Mapping[Place, set[str]]) -> Marks:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
@@ -73,7 +74,7 @@ def _choose(
     cells: Sequence[Cell],
     equations: Sequence[Equation],
     exposed: Mapping[int, Sequence[int]],
-    suppressed: Collection[int],
+    suppressed: AbstractSet[int],
     least: float,
 ) -> set[int]:
     """One further cell for each exposed one, unless one chosen in this round serves it too.
