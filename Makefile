@@ -33,7 +33,7 @@ bench: $(STAMPS)/dev      ## ratios against a bare engine, one table (never part
 	$(BIN)/python benchmarks/run.py
 
 soak: $(STAMPS)/dev       ## long trials: kills by the dozen
-	EDUPLAN_SOAK=1 $(BIN)/python -m pytest -q tests/pipeline/test_kill.py tests/pipeline/test_backlog.py \
+	EDUPLAN_SOAK=1 $(BIN)/python -m pytest -q tests/pipeline/test_kill.py tests/pipeline/test_backlog.py tests/pipeline/test_dirty_city.py \
 	  tests/service/test_daemon.py tests/service/test_daemon_soak.py
 
 clean:           ## remove what can be made again (never var/: that is state)

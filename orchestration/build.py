@@ -16,6 +16,7 @@ from orchestration.assets.records import build_records_assets
 from orchestration.assets.timeliness import build_timeliness_checks
 from orchestration.partitions import build_rereading
 from orchestration.resources import default_resources
+from orchestration.retention_job import build_retention_job
 from orchestration.schedules import build_schedules
 from orchestration.sensors import build_sensors
 from warehouse.errors import UsageError
@@ -42,7 +43,7 @@ def build_defs(**overrides: Any) -> Definitions:
             build_rereading(),
         ],
         asset_checks=[gate, timeliness],
-        jobs=_jobs(timeliness),
+        jobs=[*_jobs(timeliness), build_retention_job()],
         sensors=build_sensors(),
         schedules=build_schedules(),
         resources={**resources, **overrides},

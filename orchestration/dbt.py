@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -178,7 +178,9 @@ def _begin(home: Home, ahead: DbtProcess | None, artefacts: Path) -> subprocess.
     arguments = ["build", "--exclude-resource-type", "unit_test", "--target-path", str(artefacts)]
     arguments += ["--log-path", str(artefacts)]
     if ahead is not None and ahead.digest == _project_digest() and ahead.process.poll() is None:
-        return ahead.begin(arguments)
+        # One that dies between this look and its orders is as good as none.
+        with suppress(BrokenPipeError):
+            return ahead.begin(arguments)
     if ahead is not None:
         ahead.dismiss()
     return start_ahead(home).begin(arguments)

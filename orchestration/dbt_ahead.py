@@ -42,9 +42,11 @@ class DbtProcess:
 
     def begin(self, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
         """Hand it the arguments of one dbt command and return it. Raises BrokenPipeError when it died meanwhile."""
-        if self.process.stdin is None:
+        orders, self.process.stdin = self.process.stdin, None
+        if orders is None:
             raise BrokenPipeError
-        with self.process.stdin as orders:
+        # Written out on closing: a process that died since anybody looked shows here and nowhere else.
+        with orders:
             orders.write(json.dumps(list(arguments)).encode() + b"\n")
         return self.process
 

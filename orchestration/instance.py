@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+import yaml
+
 from orchestration.logs import logs_dir
 from orchestration.report import RunRecord
 from warehouse.errors import EduplanError, Fault, Refused
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from dagster import DagsterInstance
 
 SETTINGS: Final = """\
-# Settings of this home's Dagster instance; yours to change, written once.
+# Settings of this home's Dagster instance; yours to change, written once. For production: deploy/dagster.yaml.
 telemetry:
   enabled: false
 # No sign-up window before the first look.
@@ -45,6 +47,15 @@ schedules:
 run_monitoring:
   enabled: true
   free_slots_after_run_end_seconds: 60
+# What sensors and schedules said; a sensor looks every five seconds. Runs themselves: `eduplan prune`.
+retention:
+  schedule:
+    purge_after_days: 90
+  sensor:
+    purge_after_days:
+      skipped: 2
+      failure: 30
+      success: 90
 """
 # Text that steps print is captured by descriptor otherwise, progress bars included.
 _NO_CAPTURE: Final = {
@@ -74,16 +85,24 @@ def _event_log(folder: Path) -> dict[str, Any]:
     }
 
 
+def _keeps_its_own_storage(folder: Path) -> bool:
+    """Whether the settings name a storage (PostgreSQL in production) instead of the stock files."""
+    settings = yaml.safe_load((folder / "dagster.yaml").read_text(encoding="utf-8")) or {}
+    return not {"storage", "event_log_storage"}.isdisjoint(settings)
+
+
 @contextlib.contextmanager
-def open_instance(home: Home) -> Iterator[DagsterInstance]:
-    """The home's instance, for a run in this process."""
+def open_instance(home: Home, *, with_output: bool = False) -> Iterator[DagsterInstance]:
+    """The home's instance, for a run in this process. `with_output`: also the kept output of steps is at hand."""
     from dagster import DagsterInstance
     from dagster._core.instance.ref import InstanceRef
 
     folder = dagster_home(home)
     # Dagster reads it where it starts processes of its own.
     os.environ["DAGSTER_HOME"] = str(folder)
-    overrides = {**_NO_CAPTURE, "event_log_storage": _event_log(folder)}
+    overrides: dict[str, Any] = {} if with_output else dict(_NO_CAPTURE)
+    if not _keeps_its_own_storage(folder):
+        overrides["event_log_storage"] = _event_log(folder)
     with DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides=overrides)) as instance:
         yield instance
 

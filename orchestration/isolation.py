@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from warehouse import candidate as candidates
 from warehouse.holds import Hold, Selection, context_digest, lapsed, without
 from warehouse.ledger import Ledger
+from warehouse.records import SCHOOL_PART
 from warehouse.verdict import Verdict
 from warehouse.waivers import Waiver, read_waivers
 
@@ -105,11 +106,17 @@ def take_back(bench: Workbench, holds: Sequence[Hold]) -> None:
         bench.ledger.lift_hold(hold, DID_NOT_HELP_ZH)
 
 
+def _nothing_instead(part: str) -> str:
+    if part.startswith(SCHOOL_PART):
+        return "该校以区县成套报送为准。"
+    return "没有可沿用的报送件，按缺报处理。"
+
+
 def notices(held: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
     """One sentence for each delivery set aside (`Selection.held_contents`), for the report."""
     return tuple(
         f"暂缓采用：{item['feed']} {item['area_code']} {item['period'] or ''} {item['part']}"
         f" 报送件 {item['delivery_id']}，{item['reason_zh']}；"
-        + (f"沿用报送件 {item['replaced_by']}。" if item["replaced_by"] else "没有可沿用的报送件，按缺报处理。")
+        + (f"沿用报送件 {item['replaced_by']}。" if item["replaced_by"] else _nothing_instead(item["part"]))
         for item in held
     )

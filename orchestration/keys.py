@@ -1,4 +1,4 @@
-"""Names of assets, groups, resources and the job: one home, so that assets, checks and trials agree.
+"""Names of assets, groups, tags and jobs: one home, so that assets, checks and trials agree.
 
 Only names belong here.
 """
@@ -12,6 +12,12 @@ from dagster import AssetKey
 JOB: Final = "release_job"
 REREADING_JOB: Final = "rereading_job"
 TIMELINESS_JOB: Final = "timeliness_job"
+RETENTION_JOB: Final = "retention_job"
+# Tags of runs: who asked for them.
+SENSOR_TAG: Final = "eduplan/asked_by"
+SCHEDULE_TAG: Final = "eduplan/schedule"
+# The schedule under which databases are read whole, so that an edit no watermark shows is found.
+FULL_COMPARISON: Final = "full_comparison"
 OWNER: Final = "team:planning-office"
 
 INTAKE_GROUP: Final = "intake"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -22,10 +22,11 @@ from warehouse.candidate import Candidate
 from warehouse.changes import compare
 from warehouse.disclosure import protect
 from warehouse.errors import Refused
-from warehouse.fingerprint import table_fingerprints
+from warehouse.files import sha256_file, write_atomic
+from warehouse.fingerprint import fingerprint, table_fingerprints
 from warehouse.holds import Hold, Selection
 from warehouse.ledger import Ledger
-from warehouse.manifest import Release
+from warehouse.manifest import Release, read_release
 from warehouse.marts_file import MARTS_FILE
 from warehouse.paths import Home
 from warehouse.records import DeliveryRow
@@ -38,7 +39,8 @@ Progress = Callable[[int, int], None]
 class Rebuilt:
     """How a release came out the second time. `equal`: same content fingerprint; `differing`: marts that differ,
     `counts` the differing values of the compared ones; `same_code`: made by the code that runs now; `reread`: what
-    deliveries read differently than when they were taken in; `restored`: its candidate is in the home again."""
+    deliveries read differently than when they were taken in; `restored`: its candidate is in the home again;
+    `cleared`: its data was cleared away, so that only fingerprints could be compared."""
 
     release_id: str
     published: str
@@ -49,6 +51,7 @@ class Rebuilt:
     counts: dict[str, dict[str, int]]
     reread: tuple[str, ...]
     restored: bool
+    cleared: bool
 
     @property
     def equal(self) -> bool:
@@ -171,22 +174,31 @@ def _told_before(home: Home, release: Release) -> Path | None:
     previous = release.manifest["previous"]
     if previous is None:
         return None
-    marts = home.releases / str(previous["release_id"]) / MARTS_FILE
-    if not marts.is_file():
-        raise Refused(
-            f"发布 {release.release_id} 之前的发布 {previous['release_id']} 不在，无法按当时已公布的内容重建。",
-            "请从备份恢复该发布目录。",
-        )
-    return marts
+    name = str(previous["release_id"])
+    marts = home.releases / name / MARTS_FILE
+    if marts.is_file():
+        return marts
+    # Cleared away, but built again since: a candidate of the same fingerprint says the same.
+    told = read_release(home.releases / name)
+    again = candidates.find(home, told.candidate_id)
+    if again is not None and fingerprint(again.database) == told.fingerprint:
+        return again.database
+    raise Refused(
+        f"发布 {release.release_id} 之前的发布 {name} 的数据不在，无法按当时已公布的内容重建。",
+        f"请先执行 eduplan rebuild {name}，或从备份恢复该发布目录。",
+    )
 
 
 def _compared(
     home: Home, release: Release, made: Candidate, rows: Sequence[DeliveryRow], read: Sequence[DeliveryRow]
 ) -> Rebuilt:
     published = release.path / MARTS_FILE
-    then, now = table_fingerprints(published), table_fingerprints(made.database)
-    differing = sorted(name for name in set(then) | set(now) if then.get(name) != now.get(name))
     equal = made.fingerprint == release.fingerprint
+    differing: list[str] = []
+    # Of a release whose data was cleared away only the fingerprint is known.
+    if published.is_file():
+        then, now = table_fingerprints(published), table_fingerprints(made.database)
+        differing = sorted(name for name in set(then) | set(now) if then.get(name) != now.get(name))
     return Rebuilt(
         release_id=release.release_id,
         published=release.fingerprint,
@@ -196,7 +208,8 @@ def _compared(
         differing=tuple(differing),
         counts=compare(published, made.database)["counts"] if differing else {},
         reread=_reread(rows, read),
-        restored=equal and _restore(home, release, made, rows),
+        restored=equal and _restore(home, release, made, rows, read),
+        cleared=not published.is_file(),
     )
 
 
@@ -213,15 +226,32 @@ def _reread(rows: Sequence[DeliveryRow], read: Sequence[DeliveryRow]) -> tuple[s
     )
 
 
-def _restore(home: Home, release: Release, made: Candidate, rows: Sequence[DeliveryRow]) -> bool:
+def _restore(
+    home: Home, release: Release, made: Candidate, rows: Sequence[DeliveryRow], read: Sequence[DeliveryRow]
+) -> bool:
     """Put the candidate of an equal rebuild where `explain` looks for it, over the home's own records."""
     if made.candidate_id != release.candidate_id or (home.candidates / made.candidate_id).exists():
         return False
     ledger = Ledger(home.ledger_url)
     try:
         tables = {row.delivery_id: row.tables for row in ledger.deliveries()}
+        recorded = ledger.record_files()
     finally:
         ledger.close()
+    _put_back(home, made, read, recorded)
     kept = [replace(row, tables=tables[row.delivery_id]) for row in rows]
     candidates.adopt(home, made, kept)
     return True
+
+
+def _put_back(
+    home: Home, made: Candidate, read: Sequence[DeliveryRow], recorded: Mapping[str, Mapping[str, str]]
+) -> None:
+    """Record files that were cleared away, where the reading just made gives exactly what the ledger recorded."""
+    scratch = made.path.parents[1]
+    for row in read:
+        for path in row.tables.values():
+            target, source = home.root / path, scratch / path
+            if not target.is_file() and recorded.get(row.delivery_id, {}).get(path) == sha256_file(source):
+                target.parent.mkdir(parents=True, exist_ok=True)
+                write_atomic(target, source.read_bytes())

@@ -1,7 +1,7 @@
 """What a run says while it goes and what it leaves behind: progress events and the record of outcomes.
 
-What belongs here: the `Reporter` interface, one that writes to Dagster's log, and `RunRecord`. What does not: drawing
-on a terminal (`orchestration.cli.progress`) and deciding anything.
+What belongs here: the `Reporter` interface, one that writes to Dagster's log, and `RunRecord` with what a run came to.
+What does not: drawing on a terminal (`orchestration.cli.progress`) and deciding anything.
 """
 
 from __future__ import annotations
@@ -12,6 +12,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
+
+from warehouse import outcomes
+from warehouse.clock import now
+from warehouse.errors import EduplanError
+from warehouse.masking import mask_personal
+from warehouse.materiality import Unexplained
+from warehouse.outcomes import Outcome
 
 if TYPE_CHECKING:
     from orchestration.steps import Inputs
@@ -34,6 +41,7 @@ STATIONS: Final = {
     "publish": "发布",
     "self_test": "门禁自测",
 }
+_SHOWN: Final = 5
 
 
 class Reporter:
@@ -67,6 +75,23 @@ class LogReporter(Reporter):
         self._log.info(text)
 
 
+def describe(error: BaseException | None) -> str:
+    """What went wrong, for alerts and the status page: our own errors' words, of others only the type."""
+    if error is None:
+        return "运行没有走完全程，原因见日志。"
+    if isinstance(error, EduplanError):
+        return mask_personal(str(error))
+    return f"程序出错（{type(error).__name__}），详情见日志。"
+
+
+def _rules_failed(verdict: Verdict) -> str:
+    """Which rules said no; neither keys nor values, which belong into the report."""
+    failed = [result for result in verdict.results if not result.passed and result.severity == "critical"]
+    named = "；".join(f"{result.rule_id} {result.title_zh}（{result.rows_failed} 行）" for result in failed[:_SHOWN])
+    more = f"；其余 {len(failed) - _SHOWN} 条见质量报告" if len(failed) > _SHOWN else ""
+    return f"候选 {verdict.candidate_id}，{len(failed)} 条严重规则未通过：{named}{more}。"
+
+
 @dataclass
 class Station:
     """A station under way; whoever runs it leaves a summary and may report progress."""
@@ -92,11 +117,35 @@ class RunRecord:
     verdict: Verdict | None = None
     release: Release | None = None
     seconds: dict[str, float] = field(default_factory=dict)
+    # What ended a station before its time; the last one counts, and only while nothing was published.
+    problem: BaseException | None = None
+    outcome: Outcome | None = None
 
     @property
     def unchanged(self) -> bool:
         """True when the run found that the current release already says all there is to say."""
         return self.inputs is not None and self.inputs.unchanged
+
+    def conclude(self, run_id: str, asked_by: str) -> Outcome:
+        """How the run ended, judged by what it left; kept as `outcome`."""
+        how, detail = self._ending()
+        release_id = self.release.release_id if self.release is not None else ""
+        seconds = round(sum(self.seconds.values()), 2)
+        self.outcome = Outcome(run_id, now().isoformat(), asked_by, how, detail, release_id, seconds)
+        return self.outcome
+
+    def _ending(self) -> tuple[str, str]:
+        if self.release is not None:
+            return outcomes.RELEASED, ""
+        if self.unchanged:
+            return outcomes.UNCHANGED, ""
+        if isinstance(self.problem, Unexplained):
+            return outcomes.PUBLICATION_REFUSED, describe(self.problem)
+        if self.problem is not None and not isinstance(self.problem, Exception):
+            return outcomes.CANCELLED, ""
+        if self.verdict is not None and not self.verdict.passed:
+            return outcomes.GATE_REFUSED, _rules_failed(self.verdict)
+        return outcomes.FAILED, describe(self.problem)
 
     @contextmanager
     def station(self, name: str) -> Iterator[Station]:
@@ -104,6 +153,11 @@ class RunRecord:
         under_way = Station(name, self.reporter)
         self.reporter.begin(name)
         started = time.monotonic()
-        yield under_way
-        self.seconds[name] = time.monotonic() - started
+        try:
+            yield under_way
+        except BaseException as error:
+            self.problem = error
+            raise
+        finally:
+            self.seconds[name] = time.monotonic() - started
         self.reporter.end(name, self.seconds[name], under_way.summary, good=under_way.good)

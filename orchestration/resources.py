@@ -10,10 +10,12 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
-from dagster import ConfigurableResource, InitResourceContext, ResourceDefinition, resource
+from dagster import ConfigurableResource, DagsterRun, InitResourceContext, ResourceDefinition, resource
 
+from orchestration import keys
 from orchestration.report import LogReporter, RunRecord
 from orchestration.steps import Workbench, open_workbench
+from warehouse import outcomes
 from warehouse.paths import Home
 
 
@@ -42,11 +44,23 @@ def run_record(context: InitResourceContext) -> RunRecord:
 
 @resource(required_resource_keys={"home", "record"}, description="Lock, ledger and the build under way.")
 def workbench(context: InitResourceContext) -> Iterator[Workbench]:
-    """Open the workbench for the length of the run; raises Refused when another run holds the home."""
+    """Open the workbench for the length of the run and record how that run ended; raises Refused when another run holds
+    the home."""
     home: HomeResource = context.resources.home
     record = context.resources.record
     with open_workbench(home.home(), record, wait=home.lock_wait_seconds, settle=home.settle_seconds) as bench:
-        yield bench
+        run = context.run
+        bench.compare = run is not None and run.tags.get(keys.SCHEDULE_TAG) == keys.FULL_COMPARISON
+        try:
+            yield bench
+        finally:
+            if run is not None and run.job_name == keys.JOB:
+                outcomes.record(bench.ledger, record.conclude(run.run_id, asked_by(run)))
+
+
+def asked_by(run: DagsterRun) -> str:
+    """The sensor or schedule that asked for a run; `manual` for a person."""
+    return run.tags.get(keys.SENSOR_TAG) or run.tags.get(keys.SCHEDULE_TAG) or "manual"
 
 
 def default_resources() -> dict[str, ResourceDefinition | HomeResource]:

@@ -14,7 +14,6 @@ from sources import contract
 from sources.contract import FeedInfo
 
 ZONE = "Asia/Shanghai"
-SCHEDULE_TAG = "eduplan/schedule"
 # Any leap year: only month and day of what follows a due day are wanted.
 _SOME_YEAR = 2024
 
@@ -23,17 +22,25 @@ def build_schedules() -> list[dg.ScheduleDefinition]:
     """All schedules, switched on, in the time of the city."""
     return [
         _schedule(
-            "full_comparison",
+            keys.FULL_COMPARISON,
             keys.JOB,
             "30 2 * * *",
-            "每天一次完整比对：重新查看所有来源，收取事件遗漏的报送件；没有变化则不构建。\n\n"
-            "Once a day everything is looked at as if nothing had been announced. Catches what events missed.",
+            "每天一次完整比对：重新查看所有来源，逐组重读数据库，收取事件遗漏的报送件；没有变化则不构建。\n\n"
+            "Once a day everything is looked at as if nothing had been announced, and databases are read whole."
+            " Catches what events missed.",
         ),
         _schedule(
             "timeliness_daily",
             keys.TIMELINESS_JOB,
             "0 8 * * *",
             "每天检查各类报送是否逾期、发布是否滞后。\n\nWho is late, and is the release behind?",
+        ),
+        _schedule(
+            "retention_weekly",
+            keys.RETENTION_JOB,
+            "30 4 * * 0",
+            "每周日按留存规则清理一次，并记入台账；有运行时等待其结束。\n\n"
+            "Once a week, what the retention policy no longer keeps is cleared away and entered in the ledger.",
         ),
         *(_deadline(feed) for feed in contract.feeds() if contract.load(feed).info.due),
     ]
@@ -60,5 +67,5 @@ def _schedule(name: str, job: str, cron: str, description: str) -> dg.ScheduleDe
         execution_timezone=ZONE,
         default_status=dg.DefaultScheduleStatus.RUNNING,
         description=description,
-        tags={SCHEDULE_TAG: name},
+        tags={keys.SCHEDULE_TAG: name},
     )

@@ -1,4 +1,5 @@
-"""Sensors: one a kind of connector, and one that notices when the release no longer says what the inputs say.
+"""Sensors: one a kind of connector, one that notices when the release no longer says what the inputs say, and those of
+`orchestration.watching`.
 
 What belongs here: looking, and asking for `release_job`. What does not: when to ask (`orchestration.events`), what
 waits (`sources.watch`), the stations. A run drains everything that waits, so it does not matter which sensor asked for
@@ -15,10 +16,11 @@ from typing import Final
 import dagster as dg
 
 from expectations import rules_version
-from orchestration import keys
+from orchestration import heartbeat, keys
 from orchestration.events import Cursor, decide
 from orchestration.resources import HomeResource
 from orchestration.steps import RUN_LOCK, VERDICT_FILE, find_inputs
+from orchestration.watching import build_watchers, record_failure
 from sources.connectors.arrival import Arrival
 from sources.intake import contract_versions
 from sources.watch import KINDS, key_of, waiting
@@ -38,8 +40,8 @@ _LONGEST_WINDOW: Final = 20.0
 _TICK_SECONDS: Final = 5
 # A run has this long between its launch and taking the lease; importing takes seconds, a loaded machine many.
 _START_SECONDS: Final = 120
+_VANISHED: Final = "运行所在的进程已消失；下一次运行会从最后完整的状态继续。"
 KEY_TAG: Final = "eduplan/key"
-SENSOR_TAG: Final = "eduplan/asked_by"
 
 _UNDER_WAY: Final = [
     dg.DagsterRunStatus.QUEUED,
@@ -53,12 +55,12 @@ Answer = dg.RunRequest | dg.SkipReason
 
 def build_sensors() -> list[dg.SensorDefinition]:
     """All sensors, switched on. They need neither secrets nor services to be defined."""
-    return [*(_arrivals(kind) for kind in KINDS), _inputs()]
+    return [*(_arrivals(kind) for kind in KINDS), _inputs(), *build_watchers()]
 
 
 def _arrivals(kind: str) -> dg.SensorDefinition:
     @dg.sensor(
-        name=f"{kind}_arrivals",
+        name=heartbeat.arrivals_sensor(kind),
         job_name=keys.JOB,
         minimum_interval_seconds=_TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -72,6 +74,7 @@ def _arrivals(kind: str) -> dg.SensorDefinition:
         if not place.root.is_dir():
             yield dg.SkipReason(f"状态目录 {place.root} 尚不存在。")
             return
+        heartbeat.beat(place, heartbeat.arrivals_sensor(kind))
         with closing(Ledger(place.ledger_url)) as ledger:
             yield _answer(context, place, ledger, kind, home.settle_seconds)
 
@@ -94,12 +97,17 @@ def _answer(context: dg.SensorEvaluationContext, home: Home, ledger: Ledger, kin
     if not decision.ask:
         rest = f"{len(problems)} 个来源无法查看：{problems[0]}" if problems else "没有新到的报送件。"
         return dg.SkipReason(f"{len(found)} 件已发起过处理，稍后重试。" if found else rest)
-    tags = {KEY_TAG: decision.cursor.key, SENSOR_TAG: f"{kind}_arrivals", "eduplan/waiting": str(len(found))}
+    tags = {
+        KEY_TAG: decision.cursor.key,
+        keys.SENSOR_TAG: heartbeat.arrivals_sensor(kind),
+        "eduplan/waiting": str(len(found)),
+    }
     return dg.RunRequest(run_key=f"{kind}-{decision.run_key}-{now():%Y%m%dT%H%M%S}", tags=tags)
 
 
 def _look(home: Home, ledger: Ledger, kind: str, settle: float | None) -> tuple[list[Arrival], list[str]]:
     found = waiting(home, ledger, kind, settle=settle)
+    heartbeat.looked(home, heartbeat.arrivals_sensor(kind), kind, found)
     return [arrival for arrival in found if not arrival.problem], [a.problem for a in found if a.problem]
 
 
@@ -130,7 +138,7 @@ def window_seconds() -> float:
 
 def _inputs() -> dg.SensorDefinition:
     @dg.sensor(
-        name="inputs_changed",
+        name=heartbeat.INPUTS_SENSOR,
         job_name=keys.JOB,
         minimum_interval_seconds=_TICK_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
@@ -144,6 +152,7 @@ def _inputs() -> dg.SensorDefinition:
         if not place.root.is_dir():
             yield dg.SkipReason(f"状态目录 {place.root} 尚不存在。")
             return
+        heartbeat.beat(place, heartbeat.INPUTS_SENSOR)
         with closing(Ledger(place.ledger_url)) as ledger:
             close_dead_runs(context.instance, ledger)
             if reason := under_way(context.instance, ledger):
@@ -155,7 +164,7 @@ def _inputs() -> dg.SensorDefinition:
         if not decision.ask:
             yield dg.SkipReason("差异已发起过处理，稍后重试。" if key else "当前发布与输入一致，或该候选已被门禁拒绝。")
             return
-        tags = {KEY_TAG: key, SENSOR_TAG: "inputs_changed"}
+        tags = {KEY_TAG: key, keys.SENSOR_TAG: heartbeat.INPUTS_SENSOR}
         yield dg.RunRequest(run_key=f"inputs-{decision.run_key}-{now():%Y%m%dT%H%M%S}", tags=tags)
 
     return inputs_changed
@@ -204,7 +213,8 @@ def close_dead_runs(instance: dg.DagsterInstance, ledger: Ledger) -> list[str]:
         return []
     dead = [record.dagster_run for record in _records(instance) if _is_old(record)]
     for run in dead:
-        instance.report_run_failed(run, "运行所在的进程已消失；下一次运行会从最后完整的状态继续。")
+        instance.report_run_failed(run, _VANISHED)
+        record_failure(ledger, run, _VANISHED)
     return [run.run_id for run in dead]
 
 

@@ -6,11 +6,16 @@ calendar (`orchestration.timeliness`), the terminal (`orchestration.cli.look`).
 
 from __future__ import annotations
 
+from dataclasses import asdict
+from datetime import datetime
 from typing import Any, Final
 
+from orchestration import heartbeat
+from orchestration.alerting.telling import entry
 from orchestration.isolation import selection
 from orchestration.steps import RUN_LOCK, VERDICT_FILE, find_inputs
 from orchestration.timeliness import late_feeds, release_age
+from warehouse import alerts, outcomes
 from warehouse.clock import now
 from warehouse.lease import standing
 from warehouse.ledger import Ledger
@@ -25,6 +30,8 @@ def situation(home: Home, ledger: Ledger) -> dict[str, Any]:
     """The facts under stable names, plain enough for JSON; texts are Chinese. Raises Fault, UsageError.
 
     `running`: who holds the home, or None. `gate`: why the gate refused what would be published now, or None.
+    `publication`: why a passed candidate was not published. `alerts`: those open, as ends are told of them; `ends`: who
+    could not be told. `heartbeat`: None where no daemon ever ran. `away`: sources that cannot be looked at.
     `release`: age in seconds and since when something taken in waits to be published, or None before the first.
     """
     at = now()
@@ -33,6 +40,12 @@ def situation(home: Home, ledger: Ledger) -> dict[str, Any]:
     return {
         "running": _running(ledger),
         "gate": _gate(home, ledger),
+        "last_run": _last_run(ledger),
+        "publication": _publication(ledger),
+        "alerts": [entry(news) for news in alerts.standing(ledger)],
+        "ends": [asdict(end) for end in alerts.ends(ledger)],
+        "heartbeat": _heartbeat(home, at),
+        "away": {source: asdict(why) for source, why in heartbeat.away(heartbeat.beats(home)).items()},
         "refused": [
             {"delivery_id": row.delivery_id, "feed": row.feed, "area_code": row.area_code, "period": row.period}
             for row in active
@@ -59,6 +72,34 @@ def situation(home: Home, ledger: Ledger) -> dict[str, Any]:
             "release_id": age.release_id,
             "age_seconds": int(age.age.total_seconds()),
             "behind_since": age.behind_since.isoformat() if age.behind_since else None,
+        },
+    }
+
+
+def _last_run(ledger: Ledger) -> dict[str, Any] | None:
+    last = outcomes.last(ledger)
+    return None if last is None else asdict(last)
+
+
+def _publication(ledger: Ledger) -> dict[str, Any] | None:
+    """The refusal to publish changes nothing explains, until a run gets as far again."""
+    decided = outcomes.last(ledger, outcomes.DECISIVE)
+    if decided is None or decided.outcome != outcomes.PUBLICATION_REFUSED:
+        return None
+    return {"at": decided.at, "reason": decided.detail_zh}
+
+
+def _heartbeat(home: Home, at: datetime) -> dict[str, Any] | None:
+    """How old the daemon's last beat is, and the looks of each sensor; None when no daemon ever ran here."""
+    beats = heartbeat.beats(home)
+    watch = beats.get(heartbeat.WATCH_SENSOR)
+    if watch is None:
+        return None
+    return {
+        "at": watch.at,
+        "age_seconds": int(watch.age(at).total_seconds()),
+        "sensors": {
+            name: int(beats[name].age(at).total_seconds()) if name in beats else None for name in heartbeat.expected()
         },
     }
 

@@ -16,9 +16,11 @@ from typing import TYPE_CHECKING, Final
 
 from orchestration import dbt, isolation
 from orchestration.dbt_ahead import DbtProcess
+from orchestration.heartbeat import looked_all
 from orchestration.report import RunRecord
 from warehouse import candidate as candidates
 from warehouse import release as releases
+from warehouse.backup import check_restored
 from warehouse.candidate import Build, Candidate
 from warehouse.disclosure import protect
 from warehouse.errors import Refused
@@ -96,6 +98,7 @@ def open_workbench(
     `settle` is how long (seconds) a file must have rested to be taken in; None: as the environment says. Raises
     Refused when another run holds the lock for longer than `wait` seconds.
     """
+    check_restored(home)
     home.ensure()
     with closing(Ledger(home.ledger_url)) as ledger, held(home, ledger, RUN_LOCK, wait=wait) as fence:
         bench = Workbench(home, ledger, fence, candidates.code_digest(), record or RunRecord(), settle)
@@ -135,6 +138,7 @@ def take_in(bench: Workbench, *, build_follows: bool = False) -> IntakeReport:
 
     with bench.record.station("intake") as station:
         arrivals = intake.scan(bench.home, bench.ledger, settle=bench.settle, compare=bench.compare)
+        looked_all(bench.home, arrivals)
         if arrivals and build_follows:
             # dbt imports and parses while workers read.
             bench.dbt_ahead = dbt.start_ahead(bench.home)
@@ -232,8 +236,20 @@ def begin(bench: Workbench) -> Build:
     inputs = bench.record.inputs
     chosen = inputs.selection if inputs is not None else isolation.selection(bench.home, bench.ledger)
     waivers = inputs.waivers if inputs is not None else read_waivers(bench.home)
+    _bring_back(bench, chosen)
     bench.build = candidates.begin(bench.home, chosen, feed_table(), waivers, disclosed=_disclosed(bench.home))
     return bench.build
+
+
+def _bring_back(bench: Workbench, chosen: Selection) -> None:
+    """Records the retention policy cleared away, of deliveries that count again."""
+    from sources import rereading
+
+    report = rereading.bring_back(bench.home, bench.ledger, chosen.active)
+    if report.restored:
+        bench.record.reporter.note(f"{len(report.restored)} 件报送件重新采用，已从存档恢复按留存规则清理的记录。")
+    for problem in report.problems:
+        bench.record.reporter.note(problem)
 
 
 def seal(bench: Workbench) -> Candidate:

@@ -175,6 +175,15 @@ class SheetLayout:
         return self.blocks[0].form.unit
 
     @cached_property
+    def line_addresses(self) -> dict[int, tuple[str, int]]:
+        """Line number as printed on the sheet -> canonical form and line."""
+        found: dict[int, tuple[str, int]] = {}
+        for block in self.blocks:
+            for line in block.lines:
+                found.setdefault(line + block.sheet.line_offset, (block.form.form, line))
+        return found
+
+    @cached_property
     def list_columns(self) -> tuple[ListColumn, ...]:
         """Figure columns in list order, positions from 1."""
         found = [entry for block in self.blocks for entry in _block_columns(block)]

@@ -40,7 +40,6 @@ class FeedInfo(Strict):
     first_year: int
     period_kind: Literal["stat_year", "fiscal_year", "any"]
     part_headers: dict[str, tuple[str, ...]] = Field(default_factory=dict)
-    single_workbook: Literal["refuse", ""] = ""
 
 
 class ColumnInfo(Strict):

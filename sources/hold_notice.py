@@ -13,6 +13,7 @@ from typing import Any
 from sources.receipts import receipt_path
 from warehouse.files import pretty_json, write_atomic
 from warehouse.paths import Home
+from warehouse.records import SCHOOL_PART
 
 _NEXT_STEP_ZH = "请按所列规则核对并更正，重新报送整份文件；更正件到达后自动重新检查，本件不再使用。"
 
@@ -45,7 +46,8 @@ def write_notice(home: Home, held: Mapping[str, Any], rules: Mapping[str, tuple[
 
 def notice_text(content: Mapping[str, Any]) -> str:
     """The notice as a short Markdown text in Chinese."""
-    instead = f"沿用报送件 {content['replaced_by']}" if content["replaced_by"] else "没有可沿用的报送件，按缺报处理"
+    without = "该校以区县成套报送为准" if content["part"].startswith(SCHOOL_PART) else "没有可沿用的报送件，按缺报处理"
+    instead = f"沿用报送件 {content['replaced_by']}" if content["replaced_by"] else without
     lines = [
         "# 暂缓采用通知",
         "",

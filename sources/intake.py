@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from sources import contract
-from sources.claims import Claims
+from sources.claims import Claims, Sent
 from sources.connectors import folder, remote, sql
 from sources.connectors.arrival import Arrival
 from sources.connectors.config import SourceSettings, configured
@@ -252,7 +252,12 @@ def drain(home: Home, ledger: Ledger, *, limit: int = STREAM_LIMIT) -> IntakeRep
     def commit(_snapshot: Snapshot, arrival: Arrival) -> None:
         report.add(take_in(home, ledger, [arrival]))
 
-    _, failed = remote.drain(home, configured(), commit, limit, seen=ledger.seen)
+    def documents(name: str) -> list[Path]:
+        events = [event for event in ledger.events() if event.source.startswith(f"{name}/")]
+        found = dict.fromkeys(event.sha256 for event in events if event.connector == "nats")
+        return [snapshot_path(home, sha256) for sha256 in found]
+
+    _, failed = remote.drain(home, configured(), commit, limit, seen=ledger.seen, documents=documents)
     report.problems += [str(error) for error in failed]
     return report
 
@@ -287,7 +292,8 @@ class _Intake:
         self._home, self._ledger, self._work, self._progress = home, ledger, work, progress
         self._versions = contract_versions()
         self._feeds = {feed: contract.load(feed).info for feed in contract.feeds()}
-        self._claims = Claims(ledger.deliveries())
+        withdrawn = {row.delivery_id for row in ledger.withdrawals() if row.withdrawn}
+        self._claims = Claims(ledger.deliveries(), root=home.root, withdrawn=withdrawn)
         self._sources: dict[str, SourceSettings] = {settings.name: settings for settings in configured()}
         self._key = load_or_create_key(home.key_file)
         self._readers = Readers(parse, workers)
@@ -338,9 +344,10 @@ class _Intake:
         self._ledger.record_event(replace(last, version=version, outcome=VANISHED, at=now()))
 
     def _is_remote(self, arrival: Arrival) -> bool:
-        """Whether a configured source announced it; what a stream brought is archived already, a file like another."""
+        """Whether a configured source has it; what a stream brought is archived already, a file like another."""
         settings = self._sources.get(arrival.source.partition("/")[0])
-        if settings is None or settings.kind == "nats":
+        fetched = arrival.connector.endswith("_event") and arrival.path is not None
+        if settings is None or settings.kind == "nats" or fetched:
             return False
         return arrival.connector in {settings.kind, f"{settings.kind}_event"}
 
@@ -415,14 +422,9 @@ class _Intake:
         self._flushed = time.monotonic()
 
     def _judged(self, taken: _Taken, outcome: Outcome) -> Outcome:
-        return self._claims.judge(
-            outcome,
-            feed=taken.arrival.feed,
-            delivery_id=taken.delivery_id,
-            submitter=taken.arrival.submitter,
-            received_at=taken.at,
-            period_kind=self._feeds[taken.arrival.feed].period_kind,
-        )
+        arrival = taken.arrival
+        sent = Sent(arrival.feed, taken.delivery_id, arrival.submitter, taken.at)
+        return self._claims.judge(outcome, sent, self._feeds[arrival.feed].period_kind)
 
     def _record(self, taken: _Taken, outcome: Outcome) -> None:
         with self._later.noting():

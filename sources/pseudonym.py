@@ -26,6 +26,7 @@ KEY_BYTES: Final = 32
 _WEIGHTS: Final = np.array([7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2], dtype=np.int32)
 _CHECK: Final = np.frombuffer(b"10X98765432", dtype=np.uint8)
 _OLDEST: Final = 1900
+_OLD_LENGTH: Final = 15
 _MONTH_DAYS: Final = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31], dtype=np.int32)
 
 Bytes = npt.NDArray[np.uint8]
@@ -70,8 +71,20 @@ def _create_key(path: Path) -> None:
 
 
 def normalise_id(text: str) -> str:
-    """An identity number in its one spelling: half-width, no blanks or invisible characters, upper-case X."""
-    return plain(text).upper()
+    """An identity number in its one spelling: half-width, no blanks or invisible characters, upper-case X; a number of
+    15 digits (cards until 1999) as the one of 18 that was issued in its place."""
+    bare = plain(text).upper()
+    return _issued_again(bare) if len(bare) == _OLD_LENGTH and bare.isascii() and bare.isdigit() else bare
+
+
+def _issued_again(old: str) -> str:
+    """GB 11643-1999: the year of birth gets its century, and a check character is added. What has no date of birth in
+    its place is no old number and stays as it is (18 digits cut off by a spreadsheet, for one)."""
+    seventeen = f"{old[:6]}19{old[6:]}"
+    digits = np.array([[int(digit) for digit in seventeen]], dtype=np.int32)
+    if not valid_birth(digits)[0]:
+        return old
+    return seventeen + chr(_CHECK[(digits @ _WEIGHTS)[0] % 11])
 
 
 def pseudonym(key: bytes, id_number: str) -> str:

@@ -22,6 +22,7 @@ from warehouse.files import fsync_dir, fsync_file, sha256_file, unique_suffix
 from warehouse.ledger import Ledger
 from warehouse.lock import exclusive
 from warehouse.paths import Home
+from warehouse.pruned import ORIGINAL, RECORDS, reading_name
 from warehouse.records import DeliveryRow
 
 _WORK: Final = intake.WORK
@@ -63,9 +64,37 @@ def read_again(home: Home, ledger: Ledger, selection: Selection, *, progress: in
         taken = intake.take_in(home, ledger, [intake.again(home, row, versions) for row in new], progress=progress)
         report.renewed, report.problems = len(taken.deliveries), list(taken.problems)
     done = {row.delivery_id for row in new}
-    rows = [row for row in ledger.deliveries() if selection.holds(row) and row.delivery_id not in done and row.tables]
+    away = _cleared(home, ledger)
+    rows = [
+        row
+        for row in ledger.deliveries()
+        if selection.holds(row) and row.delivery_id not in done and row.tables and row.delivery_id not in away
+    ]
     with exclusive(home, intake.INTAKE_LOCK), _work(home) as work:
         _confirm(home, ledger, rows, work=work, report=report, progress=progress)
+    return report
+
+
+def _cleared(home: Home, ledger: Ledger) -> set[str]:
+    """Deliveries that do not count and whose records or original the retention policy cleared away: they stay away."""
+    gone = {(item.kind, item.name) for item in ledger.pruned()}
+    active = {row.delivery_id for row in ledger.active_set()}
+    return {
+        row.delivery_id
+        for row in ledger.deliveries()
+        if row.delivery_id not in active
+        and ((RECORDS, reading_name(row.delivery_id, row.contract_version)) in gone or (ORIGINAL, row.sha256) in gone)
+    }
+
+
+def bring_back(home: Home, ledger: Ledger, rows: Collection[DeliveryRow]) -> Reread:
+    """Read those of these deliveries again whose records were cleared away and that count again (a newer one was taken
+    back or set aside). Raises Refused, Fault, OSError as `read_again`."""
+    report = Reread()
+    missing = [row for row in rows if any(not (home.root / path).is_file() for path in row.tables.values())]
+    if missing and ledger.pruned():
+        with exclusive(home, intake.INTAKE_LOCK), _work(home) as work:
+            _confirm(home, ledger, missing, work=work, report=report, progress=None)
     return report
 
 

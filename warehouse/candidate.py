@@ -32,8 +32,10 @@ SEAL_NAME: Final = "candidate.json"
 DBT_MANIFEST: Final = "manifest.json"
 BUILDING: Final = ".building-"
 
-# Naming, sweeping and renaming take milliseconds; whoever waits longer than this waits for something broken.
-_LOCK_WAIT: Final = 30.0
+# Held while candidates are named, swept or renamed, which takes milliseconds: whoever waits longer than this waits for
+# something broken.
+LOCK: Final = "candidates"
+LOCK_WAIT: Final = 30.0
 
 # What dbt writes for itself; it says nothing about the code.
 _DBT_LEFTOVERS: Final = {"target", "logs", "dbt_packages", ".user.yml", "__pycache__"}
@@ -153,7 +155,7 @@ def begin(
     code, active, held = code_digest(), selection.active, selection.held_contents()
     identity = candidate_id(active, code_digest=code, waivers=waivers, held=held, disclosed=disclosed)
     work_dir = home.candidates / f"{BUILDING}{identity}-{unique_suffix()}"
-    with exclusive(home, "candidates", wait=_LOCK_WAIT):
+    with exclusive(home, LOCK, wait=LOCK_WAIT):
         sweep(home)
         work_dir.mkdir(parents=True)
         take_lease(work_dir)
@@ -186,7 +188,7 @@ def _inputs(active: Iterable[DeliveryRow], code: str, waivers: Iterable[Waiver])
 
 
 def _create_record_view(
-    connection: duckdb.DuckDBPyConnection, home: Home, table: str, active: Iterable[DeliveryRow]
+    connection: duckdb.DuckDBPyConnection, home: Home, table: str, active: Sequence[DeliveryRow]
 ) -> None:
     paths = sorted(home.root / row.tables[table] for row in active if table in row.tables)
     missing = [path for path in paths if not path.is_file()]
@@ -198,7 +200,28 @@ def _create_record_view(
     # NULLs of an empty Arrow table give DuckDB the types; an absent feed is an empty view of the right shape.
     source = f"read_parquet({duck.path_list(paths)})" if paths else f"(SELECT {_typed_nulls(table)} WHERE false)"
     columns = ", ".join(duck.ident(name) for name in RECORD_SCHEMAS[table].names)
-    connection.execute(f"CREATE VIEW records.{duck.ident(table)} AS SELECT {columns} FROM {source}")
+    connection.execute(
+        f"CREATE VIEW records.{duck.ident(table)} AS SELECT {columns} FROM {source}{_laid_over(table, active)}"
+    )
+
+
+def _laid_over(table: str, active: Iterable[DeliveryRow]) -> str:
+    """The condition that leaves out of districts' deliveries the schools that single schools' deliveries speak for;
+    '' when there are none."""
+    rows = [row for row in active if table in row.tables]
+    districts = {row.key: row.delivery_id for row in rows}
+    pairs = sorted(
+        (districts[row.lies_over], row.school_code)
+        for row in rows
+        if row.school_code is not None and row.lies_over in districts
+    )
+    listed = ", ".join(f"({duck.literal(delivery)}, {duck.literal(school)})" for delivery, school in pairs)
+    if not listed:
+        return ""
+    return (
+        f" WHERE NOT EXISTS (SELECT 1 FROM (VALUES {listed}) AS laid_over (delivery, school)"
+        " WHERE laid_over.delivery = delivery_id AND laid_over.school = school_code)"
+    )
 
 
 def _typed_nulls(table: str) -> str:
@@ -254,7 +277,7 @@ def seal(home: Home, build: Build) -> Candidate:
     }
     (build.work_dir / SEAL_NAME).write_bytes(pretty_json(sealed))
     fsync_tree(build.work_dir)
-    with exclusive(home, "candidates", wait=_LOCK_WAIT):
+    with exclusive(home, LOCK, wait=LOCK_WAIT):
         existing = find(home, build.candidate_id)
         if existing is None:
             drop_lease(build.work_dir)
@@ -281,7 +304,7 @@ def adopt(home: Home, candidate: Candidate, active: Sequence[DeliveryRow]) -> No
             _create_record_view(connection, home, table, active)
         connection.execute("CHECKPOINT")
     fsync_tree(candidate.path)
-    with exclusive(home, "candidates", wait=_LOCK_WAIT):
+    with exclusive(home, LOCK, wait=LOCK_WAIT):
         candidate.path.rename(home.candidates / candidate.candidate_id)
         fsync_dir(home.candidates)
 

@@ -24,6 +24,7 @@ from warehouse.files import canonical_json, sha256_bytes
 from warehouse.holds import Hold
 from warehouse.journal import JournalEntry, check_chain, next_entry
 from warehouse.paths import Home
+from warehouse.pruned import ORIGINAL, Pruned
 from warehouse.records import WITHDRAWN, DeliveryRow
 from warehouse.verdict import Verdict
 
@@ -179,11 +180,19 @@ class Ledger:
 
     def record_files(self) -> dict[str, dict[str, str]]:
         """delivery id -> files of its last reading with their SHA-256. Raises Fault when an entry is damaged."""
-        query = sa.select(t.record_file.c.delivery_id, t.record_file.c.files).order_by(t.record_file.c.journal_seq)
+        return {delivery_id: files for (delivery_id, _), files in self.reading_files().items()}
+
+    def reading_files(self) -> dict[tuple[str, str], dict[str, str]]:
+        """(delivery id, contract version) -> files that this reading left with their SHA-256; all readings, in order.
+
+        Raises Fault when an entry is damaged.
+        """
+        columns = t.record_file.c
+        query = sa.select(columns.delivery_id, columns.contract_version, columns.files).order_by(columns.journal_seq)
         with self.reading() as connection:
             found = connection.execute(query).tuples().all()
         try:
-            return {delivery_id: dict(json.loads(files)) for delivery_id, files in found}
+            return {(delivery_id, version): dict(json.loads(files)) for delivery_id, version, files in found}
         except (ValueError, TypeError) as error:
             raise Fault("台账中记录文件的校验值读不出来，有人改动过。", "请执行 eduplan verify。") from error
 
@@ -221,13 +230,17 @@ class Ledger:
         return select_active((row for row in found if row.delivery_id not in without), withdrawn)
 
     def unread(self, contract_versions: Mapping[str, str]) -> list[DeliveryRow]:
-        """Deliveries of these feeds not yet read under the given versions, in order of arrival."""
+        """Deliveries of these feeds not yet read under the given versions, in order of arrival; without those whose
+        originals were cleared away."""
+        gone = {item.name for item in self.pruned() if item.kind == ORIGINAL}
         with self.reading() as connection:
             done = set(connection.execute(sa.select(t.delivery.c.delivery_id, t.delivery.c.contract_version)).tuples())
         return [
             row
             for row in self.deliveries()
-            if row.feed in contract_versions and (row.delivery_id, contract_versions[row.feed]) not in done
+            if row.feed in contract_versions
+            and (row.delivery_id, contract_versions[row.feed]) not in done
+            and row.sha256 not in gone
         ]
 
     def seen(self, connector: str) -> set[tuple[str, str]]:
@@ -350,6 +363,27 @@ class Ledger:
         with self.reading() as connection:
             return [_release_row(row) for row in connection.execute(query).mappings()]
 
+    def record_pruned(self, entries: Sequence[Pruned], *, fences: Sequence[Fence] = ()) -> None:
+        """Record what is about to be cleared away; what was recorded before is recorded once.
+
+        Raises Refused when a fence was taken over: then nothing may be deleted.
+        """
+        with self.writing() as connection:
+            for fence in fences:
+                fence.check(connection)
+            known = set(connection.execute(sa.select(t.pruned.c.kind, t.pruned.c.name)).tuples())
+            for entry in entries:
+                if (entry.kind, entry.name) not in known:
+                    seq = _append(connection, "pruned", asdict(entry))
+                    connection.execute(t.pruned.insert().values(**asdict(entry), journal_seq=seq))
+
+    def pruned(self) -> list[Pruned]:
+        """Everything that was cleared away, in this order."""
+        names = list(Pruned.__dataclass_fields__)
+        with self.reading() as connection:
+            found = connection.execute(sa.select(t.pruned).order_by(t.pruned.c.journal_seq)).mappings()
+            return [Pruned(**{name: row[name] for name in names}) for row in found]
+
     def reconcile(self, home: Home) -> list[str]:
         """Finish or remove what a dead process left under way; returns what was done, in Chinese. Safe to repeat."""
         from warehouse.reconcile import reconcile
@@ -392,22 +426,43 @@ def select_active(deliveries: Iterable[DeliveryRow], withdrawn: Collection[str] 
     stands in for the date it displaced, so that no chain of corrections can go in a circle. Refused ones count only
     where nothing else did, and only when they could be attributed to an area; those withdrawn likewise, and what they
     displaced counts again as if they had never come.
+
+    A single school's delivery is measured by the same rule against the district's too: where the district's is newer,
+    or the school's was refused or withdrawn, the district's speaks for the school and the school's is left out.
     """
     winners: dict[tuple[str, str, int, str], DeliveryRow] = {}
     dates: dict[tuple[str, str, int, str], date] = {}
     refused: dict[tuple[str, str, int, str], DeliveryRow] = {}
-    for row in deliveries:
+    turns: dict[tuple[str, str, int, str], int] = {}
+    for turn, row in enumerate(deliveries):
         if row.status == "refused" or row.delivery_id in withdrawn:
             refused[row.key] = row if row.status == "refused" else _taken_back(row)
             continue
         standing = dates.get(row.key)
         if row.reported_on is not None and standing is not None and row.reported_on < standing:
             continue
-        winners[row.key] = row
+        winners[row.key], turns[row.key] = row, turn
         if row.reported_on is not None:
             dates[row.key] = row.reported_on
     visible = {key: row for key, row in refused.items() if row.area_code}
-    return [row for _, row in sorted({**visible, **winners}.items())]
+    chosen = {**visible, **winners}
+
+    def stands(row: DeliveryRow) -> bool:
+        district = row.lies_over
+        if district not in winners:
+            return True
+        return row.counts and _is_newer((turns[row.key], dates.get(row.key)), (turns[district], dates.get(district)))
+
+    return [row for _, row in sorted(chosen.items()) if stands(row)]
+
+
+def _is_newer(one: tuple[int, date | None], other: tuple[int, date | None]) -> bool:
+    """Whether of two (turn of arrival, reporting date) the first wins: by date where both have one, else by arrival;
+    on the same day the later arrival."""
+    (turn, day), (other_turn, other_day) = one, other
+    if day is not None and other_day is not None and day != other_day:
+        return day > other_day
+    return turn > other_turn
 
 
 def _taken_back(row: DeliveryRow) -> DeliveryRow:
@@ -439,6 +494,12 @@ def _append(connection: sa.Connection, kind: str, payload: object) -> int:
     connection.execute(t.journal.insert(), asdict(entry))
     tail.last = (entry.seq, entry.hash)
     return entry.seq
+
+
+def journaled(connection: sa.Connection, kind: str, payload: object) -> int:
+    """Append to the journal inside a writing transaction and return the entry's number; for modules of `warehouse`
+    that keep a table of their own."""
+    return _append(connection, kind, payload)
 
 
 def _insert_reading(connection: sa.Connection, entry: Reading) -> None:
@@ -559,6 +620,8 @@ _JOURNALED: Final[Sequence[tuple[str, sa.Table, Any]]] = (
     ("records", t.record_file, _files_text),
     ("withdrawal", t.withdrawal, _plain_payload),
     ("hold", t.hold, _plain_payload),
+    ("pruned", t.pruned, _plain_payload),
+    ("alert", t.alert, _plain_payload),
 )
 # Journaled rows that are known by a key of their own: kind, table, key column.
 _KEYED: Final[Sequence[tuple[str, sa.Table, str]]] = (

@@ -143,6 +143,20 @@ release = sa.Table(
     sa.Column("published_at", sa.String(40), nullable=False),
 )
 
+# What was cleared away under the retention policy, why, by whom and when.
+pruned = sa.Table(
+    "pruned",
+    metadata,
+    sa.Column("journal_seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String(16), nullable=False),
+    sa.Column("name", sa.Text, nullable=False),
+    sa.Column("rule", sa.Text, nullable=False),
+    sa.Column("person", sa.Text, nullable=False),
+    sa.Column("at", sa.String(40), nullable=False),
+    sa.Column("files", sa.BigInteger, nullable=False),
+    sa.Column("bytes", sa.BigInteger, nullable=False),
+)
+
 journal = sa.Table(
     "journal",
     metadata,
@@ -154,7 +168,7 @@ journal = sa.Table(
     sa.Column("hash", sa.String(64), nullable=False),
 )
 
-# Who may write now; the one table that is changed in place, and therefore in no journal.
+# Who may write now; changed in place, and therefore in no journal.
 lease = sa.Table(
     "lease",
     metadata,
@@ -165,6 +179,51 @@ lease = sa.Table(
     sa.Column("token", sa.BigInteger, nullable=False),
     sa.Column("taken_at", sa.String(40), nullable=False),
     sa.Column("expires_at", sa.String(40), nullable=False),
+)
+
+# What a person was or is to be told: an alert is opened, later resolved; the last row of (kind, subject) counts.
+alert = sa.Table(
+    "alert",
+    metadata,
+    sa.Column("journal_seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("kind", sa.String(32), nullable=False),
+    sa.Column("subject", sa.String(128), nullable=False),
+    sa.Column("action", sa.String(16), nullable=False),
+    sa.Column("detail_zh", sa.Text, nullable=False),
+    sa.Column("at", sa.String(40), nullable=False),
+    sa.CheckConstraint("action IN ('opened', 'resolved')", name="alert_action_known"),
+)
+
+# Who was told of which alert; and how it stands with an end that cannot be reached. Operation, not evidence: changed in
+# place and in no journal, like the lease.
+alert_told = sa.Table(
+    "alert_told",
+    metadata,
+    sa.Column("end_name", sa.String(64), primary_key=True),
+    sa.Column("alert_seq", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("at", sa.String(40), nullable=False),
+)
+alert_end = sa.Table(
+    "alert_end",
+    metadata,
+    sa.Column("end_name", sa.String(64), primary_key=True),
+    sa.Column("attempts", sa.Integer, nullable=False),
+    sa.Column("next_at", sa.String(40), nullable=False),
+    sa.Column("error_zh", sa.Text, nullable=False),
+)
+
+# How each run ended. Operation, not evidence: in no journal.
+run_outcome = sa.Table(
+    "run_outcome",
+    metadata,
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("run_id", sa.String(64), nullable=False, unique=True),
+    sa.Column("at", sa.String(40), nullable=False),
+    sa.Column("asked_by", sa.String(64), nullable=False),
+    sa.Column("outcome", sa.String(32), nullable=False),
+    sa.Column("detail_zh", sa.Text, nullable=False),
+    sa.Column("release_id", sa.String(64), nullable=False),
+    sa.Column("seconds", sa.Float, nullable=False),
 )
 
 # The chain detects tampering; the triggers keep an honest mistake from becoming one.

@@ -15,6 +15,7 @@ from warehouse.errors import Fault
 from warehouse.files import sha256_bytes, sha256_file
 from warehouse.ledger import ReleaseRow
 from warehouse.paths import Home
+from warehouse.pruned import is_data
 
 MANIFEST_NAME: Final = "manifest.json"
 SIGNATURE_NAME: Final = "manifest.dsse.json"
@@ -112,10 +113,12 @@ def list_files(folder: Path) -> dict[str, dict[str, Any]]:
     return found
 
 
-def file_findings(release: Release) -> list[str]:
-    """Files that are missing, changed or not in the manifest, in Chinese; empty when the folder is whole."""
+def file_findings(release: Release, *, cleared: bool = False) -> list[str]:
+    """Files that are missing, changed or not in the manifest, in Chinese; empty when the folder is whole. `cleared`:
+    the ledger says that its data was cleared away, so none of that need be there."""
     expected, actual = release.manifest["files"], list_files(release.path)
-    found = [f"发布 {release.release_id} 缺少文件 {name}。" for name in sorted(set(expected) - set(actual))]
+    missing = sorted(name for name in set(expected) - set(actual) if not (cleared and is_data(name)))
+    found = [f"发布 {release.release_id} 缺少文件 {name}。" for name in missing]
     found += [
         f"发布 {release.release_id} 多出文件 {name}，不在清单内。" for name in sorted(set(actual) - set(expected))
     ]

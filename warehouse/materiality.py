@@ -25,6 +25,10 @@ FACTS: Final = "fct_indicator_value"
 _SHOWN: Final = 3
 
 
+class Unexplained(Refused):
+    """The refusal to publish material changes that nothing explains and nobody answered for."""
+
+
 @dataclass(frozen=True)
 class Acknowledgement:
     """Somebody answers for the unexplained changes of exactly this candidate against exactly this release."""
@@ -79,8 +83,8 @@ def _moved(old: float | None, new: float | None) -> float:
 def check(
     home: Home, candidate_id: str, fingerprint: str, previous_release_id: str, changes: Mapping[str, Any]
 ) -> Acknowledgement | None:
-    """The acknowledgement these changes need, or None when they need none. Raises Refused naming what is not explained
-    and not acknowledged."""
+    """The acknowledgement these changes need, or None when they need none. Raises Unexplained naming what is not
+    explained and not acknowledged."""
     percent = limit_percent()
     found = unexplained(changes, percent)
     if not found:
@@ -89,7 +93,7 @@ def check(
     if given is not None and (given.fingerprint, given.previous_release_id) == (fingerprint, previous_release_id):
         return given
     stale = "已有的确认针对的是另一内容或另一发布，不能沿用。" if given is not None else ""
-    raise Refused(
+    raise Unexplained(
         f"拒绝发布：{len(found)} 个数的变化超过 {percent:g}%，而其依据的报送件没有变化，例如 "
         f"{'；'.join(found[:_SHOWN])}。{stale}",
         "请核对口径或代码的改动；确认无误后由负责人执行 "

@@ -28,7 +28,7 @@ def reconcile(home: Home, ledger: Ledger) -> list[str]:
     process publishes for longer than a minute, Fault when `current` names a damaged release."""
     with held(home, ledger, "publish", wait=_LOCK_WAIT):
         done = settle_releases(home, ledger)
-    with exclusive(home, "candidates", wait=_LOCK_WAIT):
+    with exclusive(home, candidates.LOCK, wait=_LOCK_WAIT):
         swept = candidates.sweep(home)
     return done + [f"已清除未完成的候选构建 {name}。" for name in swept]
 

@@ -174,6 +174,10 @@ RECORD_SCHEMAS: Final[dict[str, pa.Schema]] = _WRITTEN | agreed_tables(
 
 WITHDRAWN: Final = "withdrawn"
 
+# The part of a delivery that speaks for one school only: it lies over the district's delivery (part ''), whose rows of
+# that school then do not count.
+SCHOOL_PART: Final = "school:"
+
 # One row a finding; only `masked_value` shows anything of the cell, and never an identifier.
 QUARANTINE_SCHEMA: Final = pa.schema(
     [
@@ -234,6 +238,16 @@ class DeliveryRow:
     def key(self) -> tuple[str, str, int, str]:
         """What a correction supersedes: (feed, area_code, period, part)."""
         return (self.feed, self.area_code, self.period, self.part)
+
+    @property
+    def school_code(self) -> str | None:
+        """The one school it speaks for, None for every other delivery."""
+        return self.part.removeprefix(SCHOOL_PART) if self.part.startswith(SCHOOL_PART) else None
+
+    @property
+    def lies_over(self) -> tuple[str, str, int, str] | None:
+        """The key of the district's delivery that a single school's lies over, None for every other delivery."""
+        return None if self.school_code is None else (self.feed, self.area_code, self.period, "")
 
 
 def feed_tables(feed: str) -> list[str]:

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final
 
-from warehouse.archive import is_intact
+from warehouse.archive import is_intact, snapshot_path
 from warehouse.attestation import HEAD_FILE, head_findings, is_signed, signature_findings
 from warehouse.errors import EduplanError, Fault, Refused
 from warehouse.files import sha256_file
@@ -23,6 +24,7 @@ from warehouse.ledger import Ledger
 from warehouse.manifest import Release, current, file_findings, read_release, release_folders
 from warehouse.marts_file import MARTS_FILE
 from warehouse.paths import Home
+from warehouse.pruned import ORIGINAL, RECORDS, RELEASE, is_data, reading_name
 from warehouse.records import DeliveryRow
 from warehouse.signing import PUBLIC_KEY
 from warehouse.verdict import Verdict
@@ -87,6 +89,11 @@ def verify_folder(path: Path, public_key: bytes | None = None) -> list[str]:
 def _alone_findings(path: Path, public_key: bytes | None) -> list[str]:
     release = read_release(path)
     found = _key_findings(release, public_key) if is_signed(release) else [f"发布 {path.name} 没有签名。"]
+    if not any((path / name).exists() for name in release.manifest["files"] if is_data(name)):
+        found.append(
+            f"发布 {path.name} 的数据文件都不在。若是按留存规则清理的，只有台账能够证明：请核对整个状态目录或其副本。"
+        )
+        return found + file_findings(release, cleared=True)
     found += file_findings(release)
     if not any(MARTS_FILE in finding for finding in found):
         found += _content_findings(release)
@@ -156,12 +163,38 @@ def release_findings(ledger: Ledger, release: Release) -> list[str]:
     if rows and rows[0].manifest_sha256 != release.manifest_sha256:
         # Nothing that an altered manifest says can be held against the files.
         return [f"发布 {name} 的清单与台账登记的不一致，清单被改动或替换。"]
-    found += file_findings(release)
+    cleared = (RELEASE, name) in _pruned(ledger)
+    found += file_findings(release, cleared=cleared)
     if rows and rows[0] != release.row():
         found.append(f"发布 {name} 在台账中的登记与其清单不一致，登记被改动。")
-    if not any(MARTS_FILE in finding for finding in found):
+    gone = cleared and not (release.path / MARTS_FILE).is_file()
+    if not gone and not any(MARTS_FILE in finding for finding in found):
         found += _content_findings(release)
     return found
+
+
+def _pruned(ledger: Ledger) -> set[tuple[str, str]]:
+    return {(item.kind, item.name) for item in ledger.pruned()}
+
+
+def notes(home: Home, release_id: str | None = None) -> list[str]:
+    """What is not there and need not be: cleared away under the retention policy, in Chinese."""
+    ledger = Ledger(home.ledger_url)
+    try:
+        entries = ledger.pruned()
+    finally:
+        ledger.close()
+    if release_id is not None:
+        return [
+            f"发布 {release_id} 的数据已按留存规则清理（{item.at[:10]}，{item.rule}）；清单、签名与报告仍在，"
+            f"执行 eduplan rebuild {release_id} 可从存档重建。"
+            for item in entries
+            if (item.kind, item.name) == (RELEASE, release_id)
+        ]
+    counts = Counter(item.kind for item in entries)
+    words = {RELEASE: "次发布的数据", RECORDS: "件记录文件", ORIGINAL: "件原件"}
+    told = "，".join(f"{counts[kind]} {word}" for kind, word in words.items() if counts[kind])
+    return [f"已按留存规则清理：{told}；台账中有记载。"] if told else []
 
 
 def _content_findings(release: Release) -> list[str]:
@@ -229,23 +262,29 @@ def _archive_findings(home: Home, ledger: Ledger, release_id: str | None) -> lis
     """Snapshots, record and quarantine files behind the deliveries (of one release, or all), and snapshots that no
     delivery knows: what remains of deliveries whose entries were cut off."""
     wanted = _deliveries_of(home, release_id)
-    recorded, deliveries = ledger.record_files(), ledger.deliveries()
+    recorded, deliveries, gone = ledger.record_files(), ledger.deliveries(), _pruned(ledger)
     found: list[str] = []
     for row in deliveries:
         if wanted is None or row.delivery_id in wanted:
-            found += _delivery_findings(home, row, recorded.get(row.delivery_id))
+            found += _delivery_findings(home, row, recorded.get(row.delivery_id), gone)
     return found + (_orphans(home, {row.sha256 for row in deliveries}) if release_id is None else [])
 
 
-def _delivery_findings(home: Home, row: DeliveryRow, files: Mapping[str, str] | None) -> list[str]:
+def _delivery_findings(
+    home: Home, row: DeliveryRow, files: Mapping[str, str] | None, gone: Collection[tuple[str, str]]
+) -> list[str]:
+    """`gone`: (kind, name) of what the ledger says was cleared away; what is still there of it must be what it was."""
     name = row.delivery_id
-    found = [] if is_intact(home, row.sha256) else [f"报送件 {name}（{row.feed}）的原件缺失或被改动。"]
+    away = (ORIGINAL, row.sha256) in gone and not snapshot_path(home, row.sha256).is_file()
+    found = [] if away or is_intact(home, row.sha256) else [f"报送件 {name}（{row.feed}）的原件缺失或被改动。"]
+    cleared = (RECORDS, reading_name(name, row.contract_version)) in gone
     if files is None or not set(row.tables.values()) <= set(files):
         found.append(f"报送件 {name} 的记录文件没有登记校验值，无从核对。")
     for path, sha256 in sorted((files or {}).items()):
         actual = home.root / path
         if not actual.is_file():
-            found.append(f"报送件 {name} 的记录文件 {path} 缺失。")
+            if not (cleared and path in row.tables.values()):
+                found.append(f"报送件 {name} 的记录文件 {path} 缺失。")
         elif sha256_file(actual) != sha256:
             found.append(f"报送件 {name} 的记录文件 {path} 内容被改动。")
     return found

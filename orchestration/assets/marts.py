@@ -109,6 +109,7 @@ def build_marts_assets(manifest: Path, translator: DagsterDbtTranslator) -> list
         # What did succeed is shown also when something else did not.
         yield from events
         if problem is not None:
+            workbench.record.problem = problem
             raise problem
 
     return [dbt_build, _candidate(list(mart_keys(manifest, translator).values()))]

@@ -120,11 +120,43 @@ def check(
 
 
 @app.command()
-def status(json: Json = False) -> int:
-    """当前发布、等待收取的报送件、各类报送情况。What is published and what waits."""
-    from orchestration.cli import look as command
+def status(
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="供定时任务：补发告警，有严重事项或告警送不出时退出码为 1。For cron: exit 1."),
+    ] = False,
+    json: Json = False,
+) -> int:
+    """一屏看全：等待、运行、被拒及原因、覆盖、逾期、告警、发布。How everything stands."""
+    from orchestration.cli import status as command
 
-    return command.status(as_json=json)
+    return command.check(as_json=json) if check else command.status(as_json=json)
+
+
+@app.command()
+def alerts(
+    trial: Annotated[
+        bool, typer.Option("--trial", help="向每个告警端发一条试验消息。Send a trial message to every end.")
+    ] = False,
+    json: Json = False,
+) -> int:
+    """未解除的告警与各告警端的送达情况。Open alerts, and who has been told."""
+    from orchestration.cli import alerts as command
+
+    return command.trial(as_json=json) if trial else command.alerts(as_json=json)
+
+
+@app.command()
+def metrics(
+    serve: Annotated[
+        bool, typer.Option("--serve", help="在 127.0.0.1 上持续提供 /metrics。Serve on 127.0.0.1.")
+    ] = False,
+    port: Annotated[int, typer.Option(help="服务端口。Port.", min=0, max=65535)] = 9808,
+) -> int:
+    """Prometheus 指标（文本格式）。Metrics for Prometheus."""
+    from orchestration.cli import metrics as command
+
+    return command.serve(port) if serve else command.show()
 
 
 @app.command()
@@ -271,11 +303,54 @@ def acknowledge(
 
 
 @app.command()
-def dev(port: Annotated[int, typer.Option(help="网页端口。Port of the web page.")] = 3000) -> int:
+def prune(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="只列出，不清理。Only list.")] = False,
+    by: Annotated[str, typer.Option("--by", help="经办人；不填为当前系统用户。Who decides.")] = "",
+    json: Json = False,
+) -> int:
+    """按留存规则清理过期的发布数据、候选、记录与运行历史，并记入台账。Clear away what need not be kept."""
+    from orchestration.cli import prune as command
+
+    return command.prune(by=by, dry_run=dry_run, as_json=json)
+
+
+@app.command()
+def backup(
+    dest: Annotated[Path, typer.Argument(help="备份目录，可重复使用（增量）。Where to; used again, it grows.")],
+    keys: Annotated[
+        Path | None, typer.Option("--keys", help="密钥另存到此目录（与备份分开保管）。Keys, kept apart.")
+    ] = None,
+    json: Json = False,
+) -> int:
+    """备份台账、原件、记录、发布与设置；运行期间也可执行。Back up; a run may be under way."""
+    from orchestration.cli import backup as command
+
+    return command.backup(dest, keys=keys, as_json=json)
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(help="备份目录。The back-up.")],
+    keys: Annotated[Path | None, typer.Option("--keys", help="另存的密钥目录。Where the keys are.")] = None,
+    name: Annotated[str, typer.Option("--backup", help="取哪一次备份；不填取最新。Which one.")] = "",
+    check: Annotated[bool, typer.Option("--check", help="只核对备份，不恢复。Only check.")] = False,
+    json: Json = False,
+) -> int:
+    """先核对备份，再恢复到空的状态目录。Check a back-up, then restore it into an empty home."""
+    from orchestration.cli import backup as command
+
+    return command.restore(source, keys=keys, name=name, check=check, as_json=json)
+
+
+@app.command()
+def dev(
+    port: Annotated[int, typer.Option(help="网页端口。Port of the web page.")] = 3000,
+    metrics_port: Annotated[int, typer.Option(help="指标端口。Port of the metrics.")] = 9808,
+) -> int:
     """启动 Dagster 网页与守护进程（仅本机 127.0.0.1）。The Dagster UI and daemon."""
     from orchestration.cli import dev as command
 
-    return command.dev(port)
+    return command.dev(port, metrics_port)
 
 
 @plan_app.command("verify")

@@ -1,4 +1,4 @@
-"""`eduplan dev`: Dagster's web page and daemon on this home, reachable from this machine only.
+"""`eduplan dev`: Dagster's web page and daemon on this home, and its metrics, reachable from this machine only.
 
 What belongs here: starting it. What does not: definitions.
 """
@@ -12,13 +12,20 @@ import sys
 
 from orchestration.cli.console import err
 from orchestration.cli.main import OK
+from orchestration.cli.metrics import serving
 from orchestration.instance import dagster_home
 from warehouse.paths import Home, project_root
 
 
-def dev(port: int) -> int:
-    """Run until it is interrupted; the child's exit code otherwise."""
+def dev(port: int, metrics_port: int) -> int:
+    """Run until it is interrupted; the child's exit code otherwise. Raises UsageError when a port is taken."""
     home = Home.from_env().ensure()
+    with serving(home, metrics_port) as taken:
+        err.print(f"指标：http://127.0.0.1:{taken}/metrics")
+        return _dagster(home, port)
+
+
+def _dagster(home: Home, port: int) -> int:
     err.print(f"Dagster：http://127.0.0.1:{port}（Ctrl-C 结束）")
     environment = {
         **os.environ,

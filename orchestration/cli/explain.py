@@ -18,6 +18,7 @@ from warehouse.explain import explain as find
 from warehouse.ledger import Ledger
 from warehouse.manifest import Release, read_release, releases
 from warehouse.paths import Home
+from warehouse.retention import gone_from
 
 _SHOWN: Final = 15
 _METHOD_ZH: Final = {"computed": "由报送数据计算", "official": "采用官方公布数"}
@@ -194,7 +195,10 @@ def _release(home: Home, release_id: str) -> Release:
 
 def _resting(release: Release, delivery_id: str) -> dict[str, Any]:
     used = any(item["delivery_id"] == delivery_id for item in release.manifest["inputs"]["deliveries"])
-    return {"used": used, "values": values_resting_on(release, delivery_id) if used else []}
+    if gone_from(release):
+        # Cleared away under the retention policy: the manifest still says that it was used.
+        return {"used": used, "pruned": True, "values": None if used else []}
+    return {"used": used, "pruned": False, "values": values_resting_on(release, delivery_id) if used else []}
 
 
 def _print_trace(delivery_id: str, about: Mapping[str, Any], found: list[dict[str, Any]]) -> None:
@@ -205,6 +209,9 @@ def _print_trace(delivery_id: str, about: Mapping[str, Any], found: list[dict[st
     for item in found:
         if not item["used"]:
             out.print(f"发布 {item['release_id']}：没有采用它。")
+            continue
+        if item["pruned"]:
+            out.print(f"发布 {item['release_id']}：采用了它；该发布的数据已按留存规则清理，逐值的来源要重建后查看。")
             continue
         if item["values"] is None:
             out.print(f"发布 {item['release_id']}：采用了它，但由较早的程序生成，没有逐值的来源。")

@@ -53,5 +53,7 @@ def _print(found: Rebuilt) -> None:
     if found.reread:
         shown = "、".join(found.reread[:_SHOWN])
         out.print(f"{len(found.reread)} 件报送件这次读出的行数或状态与收取时不同：{shown}。", soft_wrap=True)
-    if found.restored:
+    if found.cleared:
+        out.print("该发布的数据已按留存规则清理，只能比较内容指纹；重建的指标在 candidates/ 下它的候选里。")
+    elif found.restored:
         out.print("候选版本已放回，可用 eduplan explain 追到行。")

@@ -5,6 +5,7 @@ What belongs here: starting them and telling people what came of it. What does n
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import Any, Final
 
 from rich.console import Console
@@ -17,7 +18,10 @@ from orchestration.report import RunRecord
 from orchestration.steps import open_workbench, refused_deliveries, report_path, take_in
 from sources.intake import IntakeReport
 from sources.receipts import STATUS_ZH, receipt_path
-from warehouse.errors import EduplanError, Refused
+from warehouse import outcomes
+from warehouse.clock import now
+from warehouse.errors import EduplanError, Refused, Transient
+from warehouse.ledger import Ledger
 from warehouse.manifest import current
 from warehouse.masking import mask_personal
 from warehouse.paths import Home
@@ -36,6 +40,8 @@ def run(*, as_json: bool) -> int:
         if as_json:
             print_json({**run_summary(home, record), "outcome": "refused", "reason": str(refusal)})
         raise
+    finally:
+        make_round(home)
     if as_json:
         print_json(run_summary(home, record))
     else:
@@ -56,12 +62,34 @@ def run_once(home: Home, *, record: RunRecord, settle: float | None = None) -> N
         record.reporter = reporter
         try:
             run_job(home, record, settle=settle)
-        except EduplanError:
+        except EduplanError as error:
+            _note_failure(home, record, error)
             if record.intake is not None:
                 _print_deliveries(home, record.intake, err)
             if record.verdict is not None and record.candidate is not None:
                 err.print(f"质量报告：{report_path(record.candidate)}", soft_wrap=True, markup=False)
             raise
+
+
+def _note_failure(home: Home, record: RunRecord, error: EduplanError) -> None:
+    """Enter a run that failed before it could enter anything itself. One that another run did not let begin is none."""
+    if record.outcome is not None or isinstance(error, Refused | Transient):
+        return
+    record.problem = error
+    with closing(Ledger(home.ledger_url)) as ledger:
+        outcomes.record(ledger, record.conclude(f"cli-{now():%Y%m%dT%H%M%S%f}", "manual"))
+
+
+def make_round(home: Home) -> None:
+    """Tell whoever is to be told what this command changed; that this fails must not make the command fail."""
+    from orchestration.alerting.telling import tell
+
+    try:
+        problems = tell(home).problems
+    except EduplanError as error:
+        problems = [str(error)]
+    for problem in problems:
+        err.print(f"告警：{problem}", markup=False, soft_wrap=True)
 
 
 def intake(*, as_json: bool, compare: bool = False) -> int:

@@ -15,7 +15,7 @@ from warehouse.errors import Refused, UsageError
 from warehouse.manifest import MANIFEST_NAME, release_folders
 from warehouse.paths import Home
 from warehouse.signing import PUBLIC_KEY, read_public_key
-from warehouse.verify import Trust, verify_copy, verify_folder
+from warehouse.verify import Trust, notes, verify_copy, verify_folder
 from warehouse.verify import verify as findings_of
 
 
@@ -25,6 +25,7 @@ class _Checked:
 
     what: str
     findings: list[str]
+    notes: tuple[str, ...] = ()
 
 
 def verify(what: str | None, *, public_key: Path | None, head: Path | None, as_json: bool) -> int:
@@ -36,12 +37,16 @@ def verify(what: str | None, *, public_key: Path | None, head: Path | None, as_j
     checked = _check(what, trust)
     if as_json:
         # The id alone when one was asked for: what a machine compares.
-        print_json({"release_id": what, "whole": not checked.findings, "findings": checked.findings})
+        print_json(
+            {"release_id": what, "whole": not checked.findings, "findings": checked.findings, "notes": checked.notes}
+        )
     elif checked.findings:
         for line in checked.findings:
             print_error(line)
     else:
         out.print(f"[green]✓[/] 核对完毕：{checked.what}。", soft_wrap=True)
+        for note in checked.notes:
+            out.print(note, soft_wrap=True, markup=False)
         if trust.public_key is None:
             out.print(f"签名按随附的 {PUBLIC_KEY} 核对；要证明出自何人，请用 --public-key 给出自己保存的公钥。")
     return REFUSED if checked.findings else OK
@@ -56,7 +61,7 @@ def _check(what: str | None, trust: Trust) -> _Checked:
     found = findings_of(home, what, trust)
     count = len(release_folders(home))
     named = f"发布 {what}、" if what else f"{count} 次发布、" if count else "尚无发布；"
-    return _Checked(f"{named}原件与台账完整", found)
+    return _Checked(f"{named}原件与台账完整", found, tuple(notes(home, what)))
 
 
 def _check_folder(path: Path, trust: Trust) -> _Checked:

@@ -54,7 +54,7 @@ def withdraw(delivery: str, *, reason: str, by: str, undo: bool, as_json: bool) 
 
 
 def _standing(ledger: Ledger, row: DeliveryRow) -> str | None:
-    """The delivery that counts for this one's area and period."""
+    """The delivery that counts for this one's area and period; for a single school's that is else the district's."""
     active = ledger.active_set(intake.contract_versions())
-    counting = (found for found in active if found.key == row.key and found.status not in {"refused", WITHDRAWN})
-    return next((found.delivery_id for found in counting), None)
+    counting = {found.key: found.delivery_id for found in active if found.status not in {"refused", WITHDRAWN}}
+    return counting.get(row.key) or (counting.get(row.lies_over) if row.lies_over else None)

@@ -3,7 +3,8 @@
 What belongs here: pulling, archiving, acknowledging, in this order. What does not: what a message means.
 
 One line a message, in stream order: `{"data": <the message, which is JSON>, "message_id", "sequence", "subject"}`; a
-message that is not JSON stands under "raw_base64" instead of "data", so that nothing sent is lost.
+message that is not JSON stands under "raw_base64" instead of "data", so that nothing sent is lost. An event carries its
+own id in its data: the same data on the same subject is the same event, whatever sequence or message id it came under.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import math
 import ssl
 from collections.abc import Callable, Collection, Coroutine, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import nats
@@ -32,9 +34,9 @@ from sources.connectors.config import NatsSource
 from sources.connectors.credentials import read_secret
 from sources.connectors.names import escape
 from sources.connectors.problems import Unreachable
-from warehouse.archive import Snapshot, store_stream
+from warehouse.archive import Snapshot, store_file, store_stream
 from warehouse.errors import Fault, UsageError
-from warehouse.files import canonical_json
+from warehouse.files import canonical_json, sha256_bytes
 from warehouse.paths import Home
 
 CONNECTOR: Final = "nats"
@@ -54,31 +56,56 @@ def drain(
     limit: int,
     *,
     seen: Collection[tuple[str, str]] = (),
+    documents: Callable[[], Iterable[Path]] = tuple,
 ) -> int:
     """Take in what waits, at most `limit` messages; returns how many were new.
 
     Each batch is archived, then `commit` is called, then its messages are acknowledged. A process that dies, or a
     commit that raises, leaves them unacknowledged: they come again after `ack_wait_seconds`. What `seen` (the ledger's
-    entries for this connector) says was committed is then only acknowledged, however the new batch is cut. Raises
-    Unreachable, Fault, UsageError, OSError (our disk), and whatever `commit` raises.
+    entries for this connector) says was committed is then only acknowledged, however the new batch is cut. An event
+    that one of the `documents` (archived earlier from this source) holds already is committed as that document once
+    more, so that the ledger says so and nothing else happens. Raises Unreachable, Fault, UsageError, OSError (our
+    disk), and whatever `commit` raises.
     """
     with _opened(settings) as session:
         source = session.source()
         known = _sequences(version for named, version in seen if named == source)
-        new = 0
-        while new < limit:
-            messages = session.pull(min(settings.batch, limit - new))
+        told = _Told(documents)
+        taken = repeated = 0
+        while taken < limit:
+            messages = session.pull(min(settings.batch, limit - taken))
             if not messages:
                 break
             fresh = _fresh(messages, known)
+            again, fresh = told.apart(fresh)
+            for document, repeats in again.items():
+                commit(store_file(home, document), _at(_arrival(settings, source, repeats), document))
             if fresh:
-                arrival = _arrival(settings, source, fresh)
                 snapshot = store_stream(home, _lines(fresh))
-                commit(snapshot, _at(arrival, snapshot))
-                known |= {message.sequence for message in fresh}
-                new += len(fresh)
+                commit(snapshot, _at(_arrival(settings, source, fresh), snapshot.path))
+                told.add(fresh, snapshot.path)
+            repeats_now = sum(map(len, again.values()))
+            known |= {message.sequence for repeats in (fresh, *again.values()) for message in repeats}
+            taken, repeated = taken + len(fresh) + repeats_now, repeated + repeats_now
             session.acknowledge(messages)
-    return new
+    return taken - repeated
+
+
+def notices(settings: NatsSource, tell: Callable[[bytes, str], None], limit: int) -> int:
+    """Hand on at most `limit` waiting messages that only announce something; returns how many.
+
+    `tell` gets the bytes and a name for this handing-over, another one when the message is delivered again; what it
+    returns from is acknowledged, what it raises from comes again. Raises as `drain`.
+    """
+    with _opened(settings) as session:
+        told = 0
+        while told < limit and (messages := session.pull(min(settings.batch, limit - told))):
+            for message in messages:
+                turn = message.handle.metadata.num_delivered
+                tell(message.data, f"{session.source()}#{message.sequence}.{turn}")
+                session.acknowledge([message])
+            told += len(messages)
+    return told
 
 
 def waiting(settings: NatsSource) -> str:
@@ -291,16 +318,53 @@ def _fresh(messages: Iterable[_Message], known: Collection[int]) -> list[_Messag
     return [found[sequence] for sequence in sorted(found)]
 
 
+class _Told:
+    """Which archived document holds an event, over all that came from this source; looked up when it is first asked."""
+
+    def __init__(self, documents: Callable[[], Iterable[Path]]) -> None:
+        self._documents = documents
+        self._places: dict[str, Path] | None = None
+
+    def apart(self, messages: Sequence[_Message]) -> tuple[dict[Path, list[_Message]], list[_Message]]:
+        """Repetitions by the document that holds them, and the other messages, both in stream order."""
+        again: dict[Path, list[_Message]] = {}
+        new: list[_Message] = []
+        for message in messages:
+            place = self._known().get(_content(_line(message)))
+            (new if place is None else again.setdefault(place, [])).append(message)
+        return again, new
+
+    def add(self, messages: Iterable[_Message], document: Path) -> None:
+        """Remember what a new document holds."""
+        for message in messages:
+            self._known().setdefault(_content(_line(message)), document)
+
+    def _known(self) -> dict[str, Path]:
+        if self._places is None:
+            self._places = {}
+            for document in self._documents():
+                # What is missing in the archive is told by `eduplan verify`; here it only cannot be compared with.
+                lines = document.read_bytes().splitlines() if document.is_file() else []
+                for line in lines:
+                    self._places.setdefault(_content(line), document)
+        return self._places
+
+
+def _content(line: bytes) -> str:
+    """What makes a document's line this event: everything but the number and the id it was sent under."""
+    fields = {name: value for name, value in plain_json.loads(line).items() if name not in {"message_id", "sequence"}}
+    return sha256_bytes(canonical_json(fields))
+
+
 def _lines(messages: Iterable[_Message]) -> Iterator[bytes]:
-    """One line a message. A sender's repetition (same id, same bytes) is left out; the same id with other bytes is not:
-    which of the two counts is not for a connector to say."""
-    sent: set[tuple[str, bytes]] = set()
+    """One line a message. A sender's repetition is left out; the same message id with other data is not: which of the
+    two counts is not for a connector to say."""
+    sent: set[str] = set()
     for message in messages:
-        if message.message_id:
-            if (message.message_id, message.data) in sent:
-                continue
-            sent.add((message.message_id, message.data))
-        yield _line(message)
+        line = _line(message)
+        if _content(line) not in sent:
+            sent.add(_content(line))
+            yield line
 
 
 def _line(message: _Message) -> bytes:
@@ -323,11 +387,9 @@ def _arrival(settings: NatsSource, source: str, messages: Sequence[_Message]) ->
     )
 
 
-def _at(arrival: Arrival, snapshot: Snapshot) -> Arrival:
+def _at(arrival: Arrival, path: Path) -> Arrival:
     """The arrival with the place where its bytes now lie."""
-    return Arrival(
-        arrival.connector, arrival.source, arrival.version, arrival.feed, arrival.file_name, path=snapshot.path
-    )
+    return replace(arrival, path=path)
 
 
 def _ranges(sequences: Sequence[int]) -> str:

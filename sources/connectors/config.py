@@ -123,13 +123,15 @@ class SqlSource(_Source):
 
 
 class NatsSource(_Source):
-    """A durable pull consumer on a JetStream stream. `password` needs `user`; or `token`; or neither."""
+    """A durable pull consumer on a JetStream stream. `password` needs `user`; or `token`; or neither. `announces`: the
+    messages are S3 event notifications about the objects of the S3 source of this name."""
 
     kind: Literal["nats"]
     servers: Annotated[tuple[Text, ...], Field(strict=False, min_length=1)]
     stream: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")]
     subject: Text
     durable: Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+$")] = "eduplan"
+    announces: Name | None = None
     user: Text | None = None
     password: SecretRef | None = None
     token: SecretRef | None = None
@@ -164,6 +166,15 @@ class SourcesFile(_Settings):
         twice = sorted(name for name, count in Counter(source.name for source in self.sources).items() if count > 1)
         if twice:
             raise ValueError(f"name 重复：{'、'.join(twice)}")
+        return self
+
+    @model_validator(mode="after")
+    def _announced_sources_are_there(self) -> Self:
+        buckets = {(source.name, source.feed) for source in self.sources if isinstance(source, S3Source)}
+        streams = [source for source in self.sources if isinstance(source, NatsSource) and source.announces]
+        lost = sorted(source.name for source in streams if (source.announces, source.feed) not in buckets)
+        if lost:
+            raise ValueError(f"announces 须是同一 feed 的 s3 来源：{'、'.join(lost)}")
         return self
 
 

@@ -8,20 +8,22 @@ Every arrival's `source` begins with the configured name, so it leads back to it
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib import import_module
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from sources.connectors import folder, sql
 from sources.connectors.arrival import Arrival
-from sources.connectors.config import FolderSource, NatsSource, SourceSettings, SqlSource
+from sources.connectors.config import FolderSource, NatsSource, S3Source, SourceSettings, SqlSource
 from sources.connectors.credentials import read_secret
 from sources.connectors.problems import Unreachable
 from warehouse.archive import Snapshot, store_file
-from warehouse.errors import EduplanError, Fault
+from warehouse.errors import EduplanError, Fault, Refused
 from warehouse.paths import Home
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 # connector -> (source, version) of what has its outcome. A connector's name in the ledger is the kind of its sources.
 Seen = Callable[[str], Collection[tuple[str, str]]]
+# name of a stream's source -> the documents archived from it
+Documents = Callable[[str], Iterable[Path]]
 
 
 class _Session(Protocol):
@@ -102,23 +106,67 @@ def fetch(home: Home, sources: Sequence[SourceSettings], arrivals: Sequence[Arri
 
 
 def drain(
-    home: Home, sources: Sequence[SourceSettings], commit: Commit, limit: int, *, seen: Seen
+    home: Home,
+    sources: Sequence[SourceSettings],
+    commit: Commit,
+    limit: int,
+    *,
+    seen: Seen,
+    documents: Documents = lambda _: (),
 ) -> tuple[int, list[EduplanError]]:
     """Take in what waits in every configured message stream: how many messages were new, and which streams failed.
 
-    Each source takes at most `limit` messages. Raises OSError (our disk) and what `commit` raises, errors of this house
-    excepted: those are returned.
+    A stream of announcements brings what it announces: `commit` gets each object. `documents(name)` gives what was
+    archived earlier from the source of that name. Each source takes at most `limit` messages. Raises OSError (our disk)
+    and what `commit` raises, errors of this house excepted: those are returned.
     """
-    new, failed = 0, []
+    new = 0
+    failed: list[EduplanError] = []
     streams = [settings for settings in sources if isinstance(settings, NatsSource)]
     for settings in streams:
         from sources.connectors.bus import drain as drain_stream
 
         try:
-            new += drain_stream(home, settings, commit, limit, seen=seen(settings.kind))
+            if settings.announces:
+                new += _announced(home, settings, sources, commit, limit, failed)
+                continue
+            new += drain_stream(
+                home, settings, commit, limit, seen=seen(settings.kind), documents=partial(documents, settings.name)
+            )
         except EduplanError as error:
             failed.append(error)
     return new, failed
+
+
+def _announced(  # noqa: PLR0917 - the parts of one `drain`
+    home: Home,
+    stream: NatsSource,
+    sources: Sequence[SourceSettings],
+    commit: Commit,
+    limit: int,
+    failed: list[EduplanError],
+) -> int:
+    """Fetch what S3 event notifications announce. What is no event, or names what is gone or changed, is told and done
+    with: a listing finds what is there. A bucket that is away is raised, so that the event comes again."""
+    from sources.connectors import bus, s3
+
+    bucket = next(found for found in sources if isinstance(found, S3Source) and found.name == stream.announces)
+
+    def tell(event: bytes, turn: str) -> None:
+        try:
+            arrivals = s3.arrivals_from_event(bucket, event, delivery=turn)
+        except Refused as error:
+            failed.append(error)
+            return
+        for found in fetch(home, sources, arrivals):
+            if isinstance(found, Fetched):
+                commit(found.snapshot, replace(found.arrival, path=found.snapshot.path))
+            elif isinstance(found.error, Unreachable):
+                raise found.error
+            else:
+                failed.append(found.error)
+
+    return bus.notices(stream, tell, limit)
 
 
 def _listed(settings: SourceSettings, seen: Collection[tuple[str, str]], *, compare: bool) -> list[Arrival]:

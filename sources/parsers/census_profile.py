@@ -74,6 +74,8 @@ class ProfileCheck:
         self._lists = {
             name: code_list(entry.code_list) for name, entry in self._fields.items() if entry.code_list is not None
         }
+        # field and text -> code: a column has few different texts.
+        self._known: dict[tuple[str, str], str | None] = {}
 
     def check(self, texts: Mapping[str, str], where: Where) -> School | None:
         """A School, or None (with findings) when the row must be quarantined. `texts`: field -> text, '' if blank."""
@@ -108,16 +110,22 @@ class ProfileCheck:
         """The code decides; the name stands in where the code is blank."""
         entry = self._fields[f"{what}_code"]
         text = texts.get(f"{what}_code", "") or texts.get(f"{what}_zh", "")
-        found = self._lists[entry.field].find(text) if text else None
+        found = self._find(entry.field, text) if text else None
         if found is None:
             self._add(rule, where, entry.field, text)
         return found
+
+    def _find(self, field: str, text: str) -> str | None:
+        key = (field, text)
+        if key not in self._known:
+            self._known[key] = self._lists[field].find(text)
+        return self._known[key]
 
     def _optional(self, field: str, texts: Mapping[str, str], where: Where) -> str | None:
         text = texts.get(field, "")
         if text in _NOT_APPLICABLE:
             return None
-        found = self._lists[field].find(text)
+        found = self._find(field, text)
         if found is None:
             self._add("census.unknown_code", where, field, text)
             return _UNKNOWN
@@ -170,7 +178,9 @@ def majority_area(schools: Sequence[School], year: int, *, municipal: bool = Fal
     """The area most schools claim; None when none claims one. Ties go to the smaller code."""
     known = areas()
     claims = [claim for claim in (_claim(school, municipal=municipal) for school in schools) if claim]
-    counts = Counter(known.resolve_code(claim, year) or claim for claim in claims)
+    counts: Counter[str] = Counter()
+    for claim, count in Counter(claims).items():
+        counts[known.resolve_code(claim, year) or claim] += count
     return min(counts, key=lambda code: (-counts[code], code)) if counts else None
 
 
@@ -178,9 +188,12 @@ def of_area(schools: Sequence[School], area_code: str, year: int, reporter: Repo
     """The schools that belong to the area; the others are findings (quarantine)."""
     known = areas()
     good: list[School] = []
+    resolved: dict[str, str | None] = {"": area_code}
     for school in schools:
         claim = _claim(school, municipal=area_code == CITY)
-        area = known.resolve_code(claim, year) if claim else area_code
+        if claim not in resolved:
+            resolved[claim] = known.resolve_code(claim, year)
+        area = resolved[claim]
         if area == area_code:
             good.append(school)
             continue

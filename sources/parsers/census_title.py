@@ -33,7 +33,7 @@ class Title:
 def find_title(texts: Iterable[str]) -> Title | None:
     """The first text that names a school year; the years must follow each other."""
     for text in texts:
-        match = _YEAR.search(plain(text))
+        match = _YEAR.search(plain(text)) if "20" in plain(text) else None
         if match is None:
             continue
         year, following = int(match[1]), int(match[2][-2:])
@@ -48,7 +48,11 @@ def find_date(texts: Iterable[str]) -> date | None:
     """The latest reporting date named; a date that does not exist is no date."""
     found = []
     for text in texts:
-        for year, month, day in _DATE.findall(plain(text)):
+        bare = plain(text)
+        # Two plain searches: nearly no text is about a date.
+        if "日期" not in bare and "时间" not in bare:
+            continue
+        for year, month, day in _DATE.findall(bare):
             try:
                 found.append(date(int(year), int(month), int(day)))
             except ValueError:
@@ -59,7 +63,7 @@ def find_date(texts: Iterable[str]) -> date | None:
 def find_unit(texts: Iterable[str]) -> str:
     """The unit printed above a table (`单位：人`), or ''."""
     for text in texts:
-        match = _UNIT.search(plain(text))
+        match = _UNIT.search(plain(text)) if "单位" in plain(text) else None
         if match is not None:
             return match[1]
     return ""

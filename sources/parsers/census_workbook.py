@@ -19,7 +19,7 @@ from sources.parsers.census_profile import Where
 from sources.parsers.census_title import find_date, find_title, find_unit
 from sources.parsers.census_units import unit_factor
 from sources.parsers.grid import Grid, IndexRow, Workbook, column_letter
-from sources.parsers.numbers import cell_float, code_text
+from sources.parsers.numbers import cell_float, code_text, text_float
 from sources.parsers.result import Reporter
 
 _TOP: Final = 15
@@ -29,17 +29,22 @@ _TOLERANCE: Final = 1e-6
 
 @dataclass
 class LineRow:
-    """One stub row of a form sheet: canonical form and line, 1-based row, figures by column number."""
+    """One stub row of a form sheet: canonical form and line, 1-based row, figures by column number. `cells`: column
+    number -> 0-based sheet column and what stands there."""
 
     sheet: str
     form: str
     line: int
     row: int
     values: dict[int, float]
-    cells: dict[int, tuple[str, Any]]
+    cells: dict[int, tuple[int, Any]]
     optional: bool = False
     bad: bool = False
     reported: set[int] = field(default_factory=set)
+
+    def cell(self, number: int) -> str:
+        """Where a figure stands: a cell like C5."""
+        return f"{column_letter(self.cells[number][0] + 1)}{self.row}"
 
 
 @dataclass
@@ -84,7 +89,7 @@ def read_school(book: Workbook, reporter: Reporter) -> SchoolBook:
         form = form_name(name)
         if plain(name) in catalogue.workbook_layout.ignored_sheets:
             texts += [text for _, _, text in grid.top_texts(_TOP)]
-        elif _is_explanation(grid, catalogue):
+        elif grid.index_row is None and _is_explanation(grid, catalogue):
             _explanations(grid, catalogue, reporter)
         elif form == profile_sheet.name:
             school.sheets.add(form)
@@ -218,7 +223,8 @@ def _index(grid: Grid) -> IndexRow | None:
     for row in range(min(_TOP, len(grid.rows))):
         places = {grid.text(row, column): column for column in range(grid.width)}
         if "编号" in places and "内容" in places:
-            return IndexRow(row, places.get("项目", places["编号"] - 1), places["编号"], {1: places["内容"]})
+            stub = places.get("项目", places["编号"] - 1)
+            return IndexRow(row, stub, places["编号"], {1: places["内容"]}, places.get("单位"))
     return None
 
 
@@ -238,25 +244,27 @@ def _read_form(grid: Grid, form: str, layout: SheetLayout | None, school: School
         return
     lines = list(_lines(grid, index, form, layout, reporter))
     _take_supplement(lines, school, reporter)
+    forms = {block.form.form: block.form for block in layout.blocks} if layout else {}
     for line in lines:
-        _read_values(line, layout, factor, reporter)
+        _read_values(line, forms.get(line.form), factor, reporter)
     _check_lines(lines, layout, reporter)
     school.lines += lines
 
 
 def _lines(grid: Grid, index: IndexRow, form: str, layout: SheetLayout | None, reporter: Reporter) -> Iterator[LineRow]:
     seen: dict[int, int] = {}
-    unit_column = _unit_column(grid, index)
+    figures = index.figures.items()
     for row in range(index.row + 1, len(grid.rows)):
         number = _line_number(grid, row, index)
-        cells = {no: (f"{column_letter(at + 1)}{row + 1}", grid.rows[row][at]) for no, at in index.figures.items()}
+        values = grid.rows[row]
         if number is None:
-            if any(value != "" for _, value in cells.values()):
+            if any(values[at] != "" for _, at in figures):
                 label = grid.text(row, index.stub)
                 reporter.add("census.unknown_line", sheet=grid.name, row=row + 1, value=label)
             continue
+        cells = {no: (at, values[at]) for no, at in figures}
         canonical, line_no, listed = _canonical(form, number, layout)
-        has_unit = unit_column is not None and bool(grid.text(row, unit_column))
+        has_unit = index.unit is not None and bool(grid.text(row, index.unit))
         optional = canonical == _SUPPLEMENT_FORM and not listed and not has_unit
         line = LineRow(grid.name, canonical, line_no, row + 1, {}, cells, optional)
         if number in seen:
@@ -266,17 +274,13 @@ def _lines(grid: Grid, index: IndexRow, form: str, layout: SheetLayout | None, r
         yield line
 
 
-def _unit_column(grid: Grid, index: IndexRow) -> int | None:
-    return next((column for column in range(grid.width) if grid.text(index.row, column) == "单位"), None)
-
-
 def _canonical(form: str, number: int, layout: SheetLayout | None) -> tuple[str, int, bool]:
     """Canonical form and line of a sheet line, and whether the catalogue lists it."""
     if layout is None:
         return form, number, False
-    for block in layout.blocks:
-        if number - block.sheet.line_offset in block.lines:
-            return block.form.form, number - block.sheet.line_offset, True
+    listed = layout.line_addresses.get(number)
+    if listed is not None:
+        return *listed, True
     alone = len(layout.blocks) == 1 and not layout.blocks[0].sheet.lines
     return (layout.blocks[0].form.form, number, False) if alone else (form, number, False)
 
@@ -295,11 +299,12 @@ def _take_supplement(lines: Sequence[LineRow], school: SchoolBook, reporter: Rep
             line.cells = {}
 
 
-def _read_values(line: LineRow, layout: SheetLayout | None, factor: float, reporter: Reporter) -> None:
-    form = _form(layout, line.form)
+def _read_values(line: LineRow, form: Form | None, factor: float, reporter: Reporter) -> None:
     whole = counts_whole(form.unit) if form else False
-    for number, (cell, raw) in line.cells.items():
-        value = cell_float(raw)
+    for number, (_, raw) in line.cells.items():
+        value = text_float(raw) if raw.__class__ is str else cell_float(raw)
+        if math.isnan(value):
+            continue
         if factor != 1:
             # In 万人 57 people are 0.0057, and a float gives back 57.00000000000001.
             value = round(value * factor, 4)
@@ -310,8 +315,8 @@ def _read_values(line: LineRow, layout: SheetLayout | None, factor: float, repor
             line.bad = True
             line.reported.add(number)
             column = _label(form, line.line, number)
-            reporter.add(rule, sheet=line.sheet, row=line.row, column=column, cell=cell, value=raw)
-        elif not math.isnan(value):
+            reporter.add(rule, sheet=line.sheet, row=line.row, column=column, cell=line.cell(number), value=raw)
+        else:
             line.values[number] = value
 
 
@@ -320,14 +325,9 @@ def _broken_value(value: float, *, whole: bool) -> str | None:
         return "census.not_a_number"
     if value < 0:
         return "census.negative"
-    if whole and not math.isnan(value) and value != math.floor(value):
+    if whole and value != math.floor(value):
         return "census.not_whole"
     return None
-
-
-def _form(layout: SheetLayout | None, form: str) -> Form | None:
-    blocks = layout.blocks if layout else ()
-    return next((block.form for block in blocks if block.form.form == form), None)
 
 
 def _label(form: Form | None, line: int, number: int) -> str:
@@ -351,13 +351,13 @@ def _check_lines(lines: Sequence[LineRow], layout: SheetLayout | None, reporter:
 def _check(form: Form, check: Check, of_form: Mapping[int, LineRow], reporter: Reporter) -> None:
     """All lines a broken check touches are bad: nobody can say which of them is wrong."""
     addresses = (check.whole, *check.parts)
-    if any(line not in of_form or column not in of_form[line].cells for line, column in addresses):
-        return
-    if any(column in of_form[line].reported for line, column in addresses):
-        return
-    amounts = {(line, column): of_form[line].values.get(column, 0.0) for line, column in addresses}
-    whole = amounts[check.whole]
-    parts = [amounts[part] for part in check.parts]
+    amounts: list[float] = []
+    for line_no, column in addresses:
+        found = of_form.get(line_no)
+        if found is None or column not in found.cells or column in found.reported:
+            return
+        amounts.append(found.values.get(column, 0.0))
+    whole, parts = amounts[0], amounts[1:]
     together = sum(parts) if check.kind == "sum" else max(parts)
     if abs(together - whole) <= _TOLERANCE or (check.kind == "subset" and together < whole):
         return
@@ -374,7 +374,7 @@ def _check(form: Form, check: Check, of_form: Mapping[int, LineRow], reporter: R
         row=line.row,
         value=value,
         detail=detail,
-        cell=line.cells[shown[1]][0],
+        cell=line.cell(shown[1]),
     )
     for number in {address[0] for address in addresses}:
         of_form[number].bad = True
@@ -395,7 +395,7 @@ def figure_rows(school: SchoolBook, code: str, catalogue: Catalogue) -> Iterator
                 number,
                 named.get((line.line, number)),
                 value,
-                line.cells[number][0],
+                line.cell(number),
                 school.member,
                 line.sheet,
                 line.row,

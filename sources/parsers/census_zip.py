@@ -1,4 +1,4 @@
-"""A district's zip of school workbooks, and the single workbook that nobody may hand in for a district.
+"""A district's zip of school workbooks, and the single workbook that lies over its district's delivery.
 
 What belongs here: opening archives safely, names in GB18030, and putting schools together to a delivery. What does not:
 reading one workbook (`census_workbook`).
@@ -29,6 +29,7 @@ from sources.parsers.census_workbook import SchoolBook, figure_rows, read_school
 from sources.parsers.grid import UnreadableError, Workbook, kind
 from sources.parsers.package import BROKEN_ZIP
 from sources.parsers.result import Identity, ParseResult, Reporter, finish, refusal
+from warehouse.records import SCHOOL_PART
 
 MAX_MEMBERS: Final = 5_000
 MAX_MEMBER: Final = 64 << 20
@@ -75,14 +76,12 @@ def parse_zip(path: Path, reporter: Reporter, *, delivery_id: str, out_dir: Path
 
 
 def parse_single(book: Workbook, reporter: Reporter, *, delivery_id: str, out_dir: Path) -> ParseResult:
-    """Read one school's workbook in full. As a delivery of its own it would replace the whole district: refused."""
+    """Read one school's workbook: a delivery that speaks for this school only."""
     together = _Together()
     try:
         together.members.append(_Member(read_school(book, reporter)))
     except UnreadableError as error:
         reporter.add("census.unreadable", detail=error)
-    if reporter.contract.info.single_workbook == "refuse":
-        reporter.add("census.single_workbook", detail=together.rows_in)
     return _put_together(together, reporter, delivery_id=delivery_id, out_dir=out_dir)
 
 
@@ -165,7 +164,7 @@ def _put_together(together: _Together, reporter: Reporter, *, delivery_id: str, 
     _check_profiles(members, year, reporter)
     schools = [member.school for member in members if member.school is not None]
     area = _area(schools, year, reporter)
-    identity = Identity(area or "", year, "", _reported_on(members))
+    identity = Identity(area or "", year, _part(members), _reported_on(members))
     if area is None:
         return refusal(reporter, identity, rows_in=together.rows_in)
     good = of_area(schools, area, year, reporter)
@@ -230,6 +229,12 @@ def _area(schools: Sequence[School], year: int, reporter: Reporter) -> str | Non
     shown = claimed or "（各校均未填写属地代码）"
     reporter.add("census.unknown_area", value=shown)
     return None
+
+
+def _part(members: Sequence[_Member]) -> str:
+    """One workbook speaks for its school, zipped or not, and never for a whole district."""
+    alone = members[0].school if len(members) == 1 else None
+    return "" if alone is None else f"{SCHOOL_PART}{alone.code}"
 
 
 def _reported_on(members: Sequence[_Member]) -> date | None:

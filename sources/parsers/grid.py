@@ -52,12 +52,26 @@ def column_letter(number: int) -> str:
 
 @dataclass(frozen=True)
 class IndexRow:
-    """The row `甲 乙 1 2 3 …`: its 0-based row, the two stub columns, and figure number -> 0-based column."""
+    """The row `甲 乙 1 2 3 …`: its 0-based row, the two stub columns, figure number -> 0-based column, and the column
+    headed 单位 where there is one."""
 
     row: int
     stub: int
     line: int
     figures: dict[int, int]
+    unit: int | None = None
+
+
+@lru_cache(maxsize=4096)
+def _index_columns(cells: tuple[str, ...]) -> tuple[int, int, dict[int, int], int | None] | None:
+    """Stub, line, figures and unit column of an index row; None when it is none. Sheets of a form share theirs."""
+    filled = [(column, text) for column, cell in enumerate(cells) if (text := plain(cell))]
+    start = next((n for n, (_, text) in enumerate(filled) if text == "甲"), None)
+    if start is None or len(filled) < start + 2 or filled[start + 1][1] != "乙":
+        return None
+    figures = {int(text): column for column, text in filled[start + 2 :] if text.isdecimal()}
+    unit = next((column for column, text in filled if text == "单位"), None)
+    return filled[start][0], filled[start + 1][0], figures, unit
 
 
 @dataclass(frozen=True)
@@ -68,7 +82,7 @@ class Grid:
     rows: list[list[Cell]]
     merged: tuple[tuple[tuple[int, int], tuple[int, int]], ...]
 
-    @property
+    @cached_property
     def width(self) -> int:
         """Number of columns."""
         return len(self.rows[0]) if self.rows else 0
@@ -98,13 +112,11 @@ class Grid:
         return None
 
     def _index_row(self, row: int) -> IndexRow | None:
-        cells = [(column, self.text(row, column)) for column in range(self.width)]
-        filled = [(column, text) for column, text in cells if text]
-        start = next((n for n, (_, text) in enumerate(filled) if text == "甲"), None)
-        if start is None or len(filled) < start + 2 or filled[start + 1][1] != "乙":
+        if "甲" not in "".join([value for value in self.rows[row] if value.__class__ is str]):
             return None
-        figures = {int(text): column for column, text in filled[start + 2 :] if text.isdecimal()}
-        return IndexRow(row, filled[start][0], filled[start + 1][0], figures)
+        cells = tuple([value if value.__class__ is str else code_text(value) for value in self.rows[row]])
+        found = _index_columns(cells)
+        return None if found is None else IndexRow(row, *found)
 
     def merged_text(self, row: int, column: int) -> str:
         """A header cell's text as a person sees it: a merged cell shows its text everywhere."""
@@ -147,10 +159,8 @@ class Grid:
         """(row, column, text without blanks) of filled cells in the first `limit` rows."""
         for row in range(min(limit, len(self.rows))):
             for column, value in enumerate(self.rows[row]):
-                if isinstance(value, str) and value:
-                    text = plain(value)
-                    if text:
-                        yield row, column, text
+                if value.__class__ is str and value and (text := plain(value)):
+                    yield row, column, text
 
 
 class Workbook:

@@ -80,6 +80,12 @@ def cell_float(value: object) -> float:
     return BLANK if number is None else float(number)
 
 
+@lru_cache(maxsize=65536)
+def text_float(text: str) -> float:
+    """`cell_float` of a text, remembered: forms repeat few figures very often."""
+    return cell_float(text)
+
+
 def code_text(value: object) -> str:
     """A code as text: Excel turns codes into floats (`2150000001.0`), people add blanks and full-width digits."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 1e15:

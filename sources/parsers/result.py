@@ -137,5 +137,6 @@ def write_table(out_dir: Path, name: str, table: pa.Table) -> Path:
     """Write one record table as Parquet (zstd) with exactly its schema. Raises ArrowInvalid when it does not fit."""
     schema = RECORD_SCHEMAS[name]
     path = out_dir / f"{name}.parquet"
-    pq.write_table(table.select(schema.names).cast(schema), path, compression="zstd")
+    fitting = table if table.schema.equals(schema) else table.select(schema.names).cast(schema)
+    pq.write_table(fitting, path, compression="zstd")
     return path

@@ -21,6 +21,7 @@ from sources import pseudonym
 from sources.codelists import areas, code_list
 from sources.contract import SourceColumn, load
 from sources.labels import key as label_key
+from sources.labels import plain
 from sources.parsers import arrow
 from sources.parsers.arrow import Array, Bools
 from sources.parsers.census_profile import SCHOOL_CODE
@@ -294,12 +295,13 @@ class _People:
 
 def _people(register: _Register, year: int, key: bytes) -> _People:
     raw = register.columns.arrays["person_key"]
-    numbers, texts, well_formed = _normalised(raw, register.columns.encoding)
+    numbers, texts, well_formed, again = _normalised(raw, register.columns.encoding)
     checked = _is_resident_card(register)
     blank = np.array([not text for text in texts], dtype=np.bool_) if not well_formed.all() else ~well_formed
     valid = well_formed & pseudonym.check_ids(numbers)
     digits = np.where(well_formed[:, None], pseudonym.id_digits(numbers), 1)
     dates = pseudonym.valid_birth(digits)
+    register.mark("teacher.old_id_number", checked & valid & again, "person_key", personal=True)
     register.mark("teacher.missing_required", blank, "person_key", personal=True)
     register.mark("teacher.bad_id_format", checked & ~blank & ~well_formed, "person_key", personal=True)
     register.mark("teacher.bad_id_date", checked & well_formed & ~dates, "person_key", personal=True)
@@ -315,13 +317,16 @@ def _people(register: _Register, year: int, key: bytes) -> _People:
     )
 
 
-def _normalised(raw: Array, encoding: str) -> tuple[npt.NDArray[np.uint8], list[str], Bools]:
-    """n×18 bytes (zeros where the form is wrong), the normalised texts, and which rows have 17 digits and a check."""
+def _normalised(raw: Array, encoding: str) -> tuple[npt.NDArray[np.uint8], list[str], Bools, Bools]:
+    """n×18 bytes (zeros where the form is wrong), the normalised texts, which rows have 17 digits and a check, which
+    of them were written as an old number of 15 digits."""
     cells: list[bytes] = raw.to_pylist()  # type: ignore[assignment]
     texts = [cell.decode(encoding, errors="replace") for cell in cells]
     plain_length = arrow.lengths(raw) == _ID_LENGTH
+    again = np.zeros(len(texts), dtype=np.bool_)
     for row in np.flatnonzero(~plain_length).tolist():
-        texts[row] = pseudonym.normalise_id(texts[row])
+        written, texts[row] = texts[row], pseudonym.normalise_id(texts[row])
+        again[row] = len(texts[row]) == _ID_LENGTH and len(plain(written)) < _ID_LENGTH
     fixed = [text if len(text) == _ID_LENGTH and text.isascii() else "0" * _ID_LENGTH for text in texts]
     numbers = np.frombuffer("".join(fixed).encode("ascii"), dtype=np.uint8).reshape(-1, _ID_LENGTH).copy()
     lower = numbers[:, -1] == ord("x")
@@ -336,7 +341,7 @@ def _normalised(raw: Array, encoding: str) -> tuple[npt.NDArray[np.uint8], list[
     well_formed: Bools = np.all(digits, axis=1) & check & right_length
     for row in np.flatnonzero(~well_formed).tolist():
         texts[row] = pseudonym.normalise_id(texts[row])
-    return numbers, texts, well_formed
+    return numbers, texts, well_formed, again
 
 
 def _is_resident_card(register: _Register) -> Bools:

@@ -10,7 +10,10 @@ TESTS = Path(__file__).parents[1]
 PAGE = TESTS.parent / "docs" / "intake.md"
 _NAMED = re.compile(r"`(?:tests/)?([\w/]+\.py)::(test_\w+)`")
 _DEFINED = re.compile(r"^def (test_\w+)\(", re.MULTILINE)
-_CARRIED = ("test_dirt.py", "test_intake_faults.py", "test_hostile.py", "test_marked_copy.py")
+_CARRIED = (
+    *("test_dirt.py", "test_intake_faults.py", "test_hostile.py", "test_marked_copy.py"),
+    *("test_single_workbook.py", "test_old_workbooks.py", "test_people.py"),
+)
 
 
 def table_rows() -> Iterator[str]:

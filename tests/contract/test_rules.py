@@ -136,7 +136,6 @@ PROFILE = [entry.field for entry in good.catalogue().profile.fields]
 CENSUS_BAD: dict[str, Build] = {
     "census.unreadable": lambda: b"PK\x03\x04 not a zip",
     "census.unsafe_archive": census_zip(escape),
-    "census.single_workbook": lambda: good.write_pages(good.school_pages(good.SCHOOLS[0])),
     "census.unknown_title": census_list(
         lambda sheets: [setattr(sheet, "title", "一览表") for sheet in sheets.values()]
     ),  # type: ignore[arg-type, return-value]
@@ -225,6 +224,7 @@ TEACHER_BAD: dict[str, Build] = {
     "teacher.age_out_of_range": teachers({"身份证号": good.with_check_digit("50010319200307001")}),
     "teacher.unknown_code": teachers({"最高学历": "自学成才"}),
     "teacher.unknown_label": teachers({"最高职称": "大师"}),
+    "teacher.old_id_number": teachers({"身份证号": good.IDS[0][:6] + good.IDS[0][8:17]}),
     "teacher.sex_conflict": teachers({"性别": "女"}),
     "teacher.not_in_post": teachers({"2023年9月在岗状态": "退休"}),
     "teacher.duplicate_teacher": lambda: good.table_csv(HEADERS, [*good.teacher_rows(), good.teacher_rows()[0]]),

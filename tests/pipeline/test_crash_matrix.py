@@ -16,6 +16,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import duckdb
@@ -29,14 +30,17 @@ from tests.support import candidate_kit as kit
 from tests.support import crash_kit as crash
 from tests.support.crash_kit import NEW, OLD, die, in_child, small_run, strike
 from warehouse import candidate as candidates
-from warehouse import lease, ledger_tables
-from warehouse.clock import now
+from warehouse import lease, ledger_tables, release, retention
+from warehouse.candidate import Candidate
+from warehouse.clock import SHANGHAI, now
 from warehouse.errors import Refused, Transient, UsageError
 from warehouse.ledger import Ledger
 from warehouse.lock import exclusive
 from warehouse.manifest import current
 from warehouse.paths import Home
 from warehouse.release import publish
+from warehouse.retention_policy import policy_of
+from warehouse.verdict import Verdict
 
 # Where a run may be killed, in the order in which it comes by. (point, before or after)
 KILLS = {
@@ -238,6 +242,52 @@ def ledger_locked(home: Home, patch: pytest.MonkeyPatch) -> None:
         other.execute("ROLLBACK")
 
 
+def the_ledgers_disk_is_full(home: Home, patch: pytest.MonkeyPatch) -> None:
+    """SQLite itself says so, in the middle of an entry; what may pass is told as such."""
+    with patch.context() as inner:
+        settings = ledger_tables._set_pragmas
+
+        def no_room(connection: sqlite3.Connection, record: object) -> None:
+            settings(connection, record)
+            # A limit below what is used already leaves the pages there are and not one more.
+            connection.execute("PRAGMA max_page_count=1").close()
+
+        inner.setattr(ledger_tables, "_set_pragmas", no_room)
+        with closing(Ledger(home.ledger_url)) as ledger, pytest.raises(Transient, match="full"):
+            for number in range(200):
+                kit.delivery(home, ledger, f"number {number}", period=number)
+    # What was entered before the disk was full is withdrawn, so that both ways lead to the same marts.
+    with closing(Ledger(home.ledger_url)) as ledger:
+        assert ledger.findings() == []
+        for row in ledger.deliveries():
+            if row.period:
+                ledger.withdraw(row.delivery_id, reason="试验", person="甲")
+    for path in home.archive.glob("*/*"):
+        if path.name not in _known(home):
+            # Archived, and then the ledger had no room for it: an intake would take it in now.
+            path.unlink()
+
+
+def _known(home: Home) -> set[str]:
+    with closing(Ledger(home.ledger_url)) as ledger:
+        return {row.sha256 for row in ledger.deliveries()}
+
+
+def a_slow_volume(home: Home, patch: pytest.MonkeyPatch) -> None:
+    """Syncing takes several times as long as the lease holds: it is renewed meanwhile, and nobody takes over."""
+    with patch.context() as inner:
+        inner.setenv("EDUPLAN_LEASE_SECONDS", "0.3")
+        sync = release.fsync_tree
+
+        def slowly(folder: Path) -> None:
+            time.sleep(1.0)
+            sync(folder)
+
+        inner.setattr(release, "fsync_tree", slowly)
+        small_run(home)
+    assert crash.value_of(home) == NEW
+
+
 def gate_hangs(home: Home, patch: pytest.MonkeyPatch) -> None:
     """A gate that does not answer has not said yes."""
     patch.setenv("EDUPLAN_LIMIT_JUDGE", "0.1")
@@ -377,6 +427,50 @@ def a_reader_across_the_flip(home: Home, _: pytest.MonkeyPatch) -> None:
     assert crash.value_of(home) == NEW
 
 
+def a_long_reader_while_old_releases_are_pruned(home: Home, patch: pytest.MonkeyPatch) -> None:
+    """Somebody's evaluation of a release that goes meanwhile ends on what it began with; the chain still verifies."""
+    small_run(home, 3.0)
+    reading = home.current.resolve()
+    (home.root / "retention.yaml").write_text("releases: {keep_last: 1, keep_days: 1, keep_monthly: false}\n")
+    with duckdb.connect(str(reading / "marts.duckdb"), read_only=True) as reader:
+        small_run(home, 4.0)
+        small_run(home)
+        with patch.context() as inner, closing(Ledger(home.ledger_url)) as ledger:
+            inner.setenv("EDUPLAN_NOW", "2098-01-01T00:00:00+08:00")
+            with retention.alone(home, ledger) as fences:
+                going = retention.doomed(home, ledger, policy_of(home))
+                retention.clear(home, ledger, going, person="甲", fences=fences)
+            assert [item.name for item in ledger.pruned() if item.kind == "release"] == [reading.name]
+        seen = reader.execute("SELECT DISTINCT value FROM marts.marts.fct_indicator_value").fetchall()
+    assert seen == [(3.0,)]
+    assert not (reading / "marts.duckdb").exists()
+
+
+def pruning_beside_a_run(home: Home, _: pytest.MonkeyPatch) -> None:
+    with open_workbench(home) as bench:
+        with pytest.raises(Refused, match="run"), retention.alone(home, bench.ledger):
+            pytest.fail("cleared away under a run")
+        crash.carry_on(bench, OLD)
+
+
+def a_correction_during_the_gate(home: Home, patch: pytest.MonkeyPatch) -> None:
+    """What arrives while a candidate is judged is in the next release and not half in this one."""
+    with patch.context() as inner:
+        judge = kit.judged
+
+        def then_a_correction(ledger: Ledger, candidate: Candidate) -> Verdict:
+            verdict = judge(ledger, candidate)
+            kit.delivery(home, ledger, f"delivery {NEW} ")
+            return verdict
+
+        inner.setattr(kit, "judged", then_a_correction)
+        small_run(home, OLD)
+    standing = current(home)
+    assert standing is not None
+    assert len(standing.manifest["inputs"]["deliveries"]) == 1
+    assert crash.value_of(home) == OLD
+
+
 def the_same_event_twice(home: Home, _: pytest.MonkeyPatch) -> None:
     with closing(Ledger(home.ledger_url)) as ledger:
         for _number in range(3):
@@ -427,6 +521,12 @@ def clock_without_a_zone(home: Home, patch: pytest.MonkeyPatch) -> None:
         small_run(home)
 
 
+def an_event_dated_in_the_future(home: Home, _: pytest.MonkeyPatch) -> None:
+    """Stamped by a machine years ahead: what comes after it counts, for arrivals are numbered, not dated."""
+    with closing(Ledger(home.ledger_url)) as ledger:
+        kit.delivery(home, ledger, "ahead", received_at=datetime(2090, 1, 1, tzinfo=SHANGHAI))
+
+
 def a_lease_from_the_future(home: Home, patch: pytest.MonkeyPatch) -> None:
     """Taken while the clock was years ahead, by a process of this machine that is gone: no waiting for years."""
     with patch.context() as inner:
@@ -445,6 +545,8 @@ BLOWS: list[Callable[[Home, pytest.MonkeyPatch], None]] = [
     out_of_memory,
     out_of_descriptors,
     ledger_locked,
+    the_ledgers_disk_is_full,
+    a_slow_volume,
     gate_hangs,
     sigterm,
     sigterm_twice,
@@ -456,12 +558,16 @@ BLOWS: list[Callable[[Home, pytest.MonkeyPatch], None]] = [
     the_lease_of_a_machine_that_is_gone,
     the_lease_of_a_machine_at_work,
     a_reader_across_the_flip,
+    a_long_reader_while_old_releases_are_pruned,
+    pruning_beside_a_run,
+    a_correction_during_the_gate,
     the_same_event_twice,
     rereading_beside_intake,
     clock_steps_back,
     year_end_in_two_zones,
     leap_day,
     clock_without_a_zone,
+    an_event_dated_in_the_future,
     a_lease_from_the_future,
 ]
 

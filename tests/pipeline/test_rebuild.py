@@ -4,17 +4,41 @@ from __future__ import annotations
 
 import json
 import shutil
+from contextlib import closing
 from pathlib import Path
 
+from orchestration.steps import find_inputs
 from tests.pipeline.conftest import CODE, YEAR, Corrected
 from tests.pipeline.test_release_thread import changes
 from tests.support.command import eduplan
+from warehouse import backup as backups
+from warehouse.ledger import Ledger
+from warehouse.paths import Home
+from warehouse.verify import verify
 
 
-def test_a_release_is_rebuilt_from_the_archive_and_its_rows_can_be_named_again(home: Path) -> None:
+def on_an_empty_machine(home: Path, folder: Path) -> Path:
+    """What a back-up of the home gives where there was nothing; the home itself is gone."""
+    made = backups.make(Home(home), folder / "kept", keys=folder / "keys")
+    assert made.backup.problems == []
+    shutil.rmtree(home)
+    again = Home(folder / "elsewhere")
+    assert backups.check(folder / "kept", made.backup) == []
+    backups.restore(folder / "kept", made.backup, again, keys=folder / "keys")
+    return again.root
+
+
+def test_on_an_empty_machine_ledger_and_archive_give_the_same_release_and_its_rows(home: Path, tmp_path: Path) -> None:
+    released = {path.name: path.read_bytes() for path in (home / "current").iterdir() if path.is_file()}
+    home = on_an_empty_machine(home, tmp_path)
+    assert {path.name: path.read_bytes() for path in (home / "current").iterdir() if path.is_file()} == released
+    assert verify(Home(home)) == []
+    with closing(Ledger(Home(home).ledger_url)) as ledger:
+        assert find_inputs(Home(home), ledger).unchanged, "a run would publish something else"
     release = (home / "current").resolve().name
     manifest = json.loads((home / "current" / "manifest.json").read_bytes())
-    shutil.rmtree(home / "candidates" / manifest["candidate_id"])
+    # Ledger and originals are enough: everything that was read from them may be lost as well.
+    shutil.rmtree(home / "records")
     question = ("explain", "primary_enrolment", "--area", CODE, "--year", str(YEAR), "--json")
     lost = json.loads(eduplan(home, *question).stdout)
     assert lost["rows"] is None
@@ -27,6 +51,7 @@ def test_a_release_is_rebuilt_from_the_archive_and_its_rows_can_be_named_again(h
     assert told["restored"] is True
     assert json.loads(eduplan(home, *question).stdout)["recomputed"]["agrees"] is True
     assert not list(home.glob(".rebuilding-*"))
+    assert verify(Home(home)) == []
     original = manifest["inputs"]["deliveries"][0]["sha256"]
     (home / "archive" / original[:2] / original).unlink()
     assert "原件缺失" in eduplan(home, "rebuild", release, expect=1).stderr

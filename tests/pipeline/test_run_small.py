@@ -6,6 +6,7 @@ import csv
 import json
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from decimal import Decimal
 from pathlib import Path
 
@@ -13,6 +14,9 @@ import duckdb
 import pytest
 
 from tests.support.command import eduplan
+from warehouse import alerts, outcomes
+from warehouse.ledger import Ledger
+from warehouse.paths import Home
 
 YEARS = ("2023", "2024")
 
@@ -117,3 +121,11 @@ def test_a_second_run_finds_nothing_to_do_and_skips_every_station_behind_the_inp
     assert set(summary["seconds"]) == {"prepare", "intake", "inputs"}
     assert (home / "current").readlink() == before
     assert sorted((home / "candidates").iterdir()) == candidates
+    with closing(Ledger(Home(home).ledger_url)) as ledger:
+        last, standing = outcomes.last(ledger), alerts.standing(ledger)
+    assert last is not None
+    assert last.outcome == outcomes.UNCHANGED
+    # The sample has two years of many: what is overdue was told by the run itself, nothing else was.
+    told = [json.loads(line) for line in (home / "alerts" / "alerts.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert {one["kind"] for one in told} <= {"feed_late", "quarantine_high"}
+    assert {one["id"] for one in told} == {news.id for news in standing}

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import psutil
+
 from orchestration.instance import dagster_home
 from tests.support.command import environment
 from warehouse.paths import Home, project_root
@@ -42,6 +44,17 @@ class Daemon:
 
     def alive(self) -> bool:
         return self._running is not None and self._running.poll() is None
+
+    def memory(self) -> int:
+        """Bytes held by the daemon and what it started, each page shared by several counted once."""
+        if self._running is None:
+            return 0
+        daemon = psutil.Process(self._running.pid)
+        found = 0
+        for process in (daemon, *daemon.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                found += process.memory_full_info().pss
+        return found
 
     def kill(self) -> None:
         """`kill -9` of the daemon, its code server and a run under way."""

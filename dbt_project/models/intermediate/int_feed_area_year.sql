@@ -3,7 +3,9 @@ with counted as (
         feed,
         area_code,
         period,
-        count(*) as parts_received,
+        count(*) as deliveries_received,
+        -- A single school's report lies over its district's and never stands for it.
+        count(*) filter (where part not like 'school:%') as parts_received,
         count(*) filter (where part <> 'preliminary') = 0 as is_preliminary,
         sum(rows_quarantined) as rows_quarantined,
         max(reported_on) as reported_on
@@ -30,7 +32,7 @@ select
     areas.period,
     areas.area_code,
     areas.area_name_zh,
-    coalesce(counted.parts_received, 0) > 0 as is_reported,
+    coalesce(counted.deliveries_received, 0) > 0 as is_reported,
     coalesce(counted.parts_received, 0) >= feeds.parts_expected
     and not coalesce(feeds.feed = 'population' and people.ages_reported < 15, false) as is_complete,
     coalesce(counted.is_preliminary, false) as is_preliminary,

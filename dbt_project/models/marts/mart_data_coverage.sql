@@ -120,5 +120,5 @@ select
     rows_accepted,
     rows_quarantined,
     reported_on,
-    {{ coverage_remark('expected', 'status', 'rows_quarantined', 'is_withdrawn', 'held_id') }} as note
+    {{ coverage_remark("(expected or part like 'school:%')", 'status', 'rows_quarantined', 'is_withdrawn', 'held_id') }} as note
 from matched

@@ -23,6 +23,8 @@ COMMANDS = [
     "intake",
     "check",
     "status",
+    "alerts",
+    "metrics",
     "releases",
     "verify",
     "explain",

@@ -1,14 +1,20 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
 
-from orchestration import dbt
+from orchestration import dbt, dbt_ahead
 from warehouse.errors import Fault, Refused
+from warehouse.paths import Home
 
 MANIFEST: dict[str, Any] = {
     "nodes": {
@@ -97,3 +103,26 @@ def test_the_manifest_is_parsed_once_for_one_state_of_the_files_and_anew_for_ano
     with pytest.raises(Fault, match="nowhere"):
         dbt.manifest_path()
     assert [path.name for path in (project / "target").iterdir()] == [first.parent.name]
+
+
+class Doomed(dbt_ahead.DbtProcess):
+    """Looks alive when it is asked and is gone when it gets its orders."""
+
+    def begin(self, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+        self.process.kill()
+        os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
+        return super().begin(arguments)
+
+
+def test_a_process_that_dies_before_its_orders_is_replaced_by_a_fresh_one(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dbt_ahead, "_CHILD", [sys.executable, "-c", "print(input())"])
+    digest = dbt._project_digest()
+    monkeypatch.setattr(dbt, "_project_digest", lambda: digest)
+    started = dbt.start_ahead(home)
+    process = dbt._begin(home, Doomed(started.process, started.digest), home.root / "artefacts")
+    said, _ = process.communicate()
+    assert process.pid != started.process.pid
+    assert json.loads(said)[0] == "build"
+    assert started.process.returncode == -signal.SIGKILL

@@ -3,17 +3,30 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from dagster import AssetKey, DagsterInstance, DefaultSensorStatus, Definitions
+from dagster import (
+    AssetKey,
+    DagsterInstance,
+    DefaultSensorStatus,
+    Definitions,
+    build_schedule_context,
+    build_sensor_context,
+)
 
 from expectations import rules_version
-from orchestration import keys
+from orchestration import heartbeat, keys
 from orchestration.build import build_defs
+from orchestration.resources import HomeResource
+from orchestration.sensors import build_sensors
+from orchestration.steps import find_inputs
 from sources import contract
 from sources.intake import contract_versions
 from sources.watch import KINDS
+from tests.support import finance_table
 from tests.support.candidate_kit import REPORT, delivery, fill_marts, make_verdict, rule
 from tests.support.candidate_kit import dbt_manifest as kit_manifest
 from warehouse import candidate as candidates
@@ -200,13 +213,16 @@ def test_originals_lead_to_records_and_every_asset_says_what_it_is_in_both_langu
         assert node.group_name != "default", key
 
 
-def test_there_is_a_sensor_for_each_kind_of_source_and_one_for_the_inputs(defs: Definitions) -> None:
-    sensors = defs.get_repository_def().sensor_defs
-    assert sorted(found.name for found in sensors) == sorted(
-        [*(f"{kind}_arrivals" for kind in KINDS), "inputs_changed"]
-    )
-    assert {found.default_status for found in sensors} == {DefaultSensorStatus.RUNNING}
-    assert {target.job_name for found in sensors for target in found.targets} == {keys.JOB}
+def test_there_is_a_sensor_for_each_kind_of_source_one_for_the_inputs_and_two_that_only_watch(
+    defs: Definitions,
+) -> None:
+    sensors = {found.name: found for found in defs.get_repository_def().sensor_defs}
+    asking = {*(f"{kind}_arrivals" for kind in KINDS), "inputs_changed"}
+    assert set(sensors) == asking | {"watch", "run_failures"}
+    assert asking | {"watch"} == set(heartbeat.expected()), "every sensor that looks gives signs of life"
+    assert {found.default_status for found in sensors.values()} == {DefaultSensorStatus.RUNNING}
+    assert {name for name, found in sensors.items() if found.targets} == asking
+    assert {target.job_name for name in asking for target in sensors[name].targets} == {keys.JOB}
 
 
 def test_the_calendar_has_a_morning_after_each_due_day_in_the_time_of_the_city(defs: Definitions) -> None:
@@ -215,6 +231,31 @@ def test_the_calendar_has_a_morning_after_each_due_day_in_the_time_of_the_city(d
     assert schedules["population_due"].cron_schedule == "0 7 1 4 *"
     assert {found.execution_timezone for found in schedules.values()} == {"Asia/Shanghai"}
     assert {"full_comparison", "timeliness_daily"} < set(schedules)
+
+
+def test_the_nightly_comparison_finds_an_edit_that_no_event_and_no_watermark_shows(
+    defs: Definitions, home: Home, ledger: Ledger
+) -> None:
+    database = f"sqlite:///{home.sources / 'finance.db'}"
+    finance_table.write(database, [finance_table.line("500101", 2023, f"u{number}", 1) for number in range(3)])
+    intake = [keys.records_key(feed) for feed in contract.feeds()]
+    intake += [keys.snapshots_key(feed) for feed in contract.feeds()]
+    [nightly] = [found for found in defs.get_repository_def().schedule_defs if found.name == keys.FULL_COMPARISON]
+    assert nightly.job_name == keys.JOB
+
+    def night(tags: Mapping[str, str]) -> int:
+        with DagsterInstance.ephemeral() as instance:
+            job = defs.resolve_job_def(keys.JOB)
+            job.execute_in_process(instance=instance, asset_selection=intake, tags=dict(tags), raise_on_error=True)
+        return sum(row.feed == "education_finance" for row in ledger.deliveries())
+
+    assert night({}) == 1
+    finance_table.run(database, "UPDATE education_finance_line SET 金额2 = '7.00' WHERE 单位代码 = 'u1'")
+    assert night({}) == 1
+    with build_schedule_context(scheduled_execution_time=datetime(2025, 9, 30, 2, 30, tzinfo=UTC)) as context:
+        [request] = nightly.evaluate_tick(context).run_requests or []
+    assert night(request.tags) == 2
+    assert night(request.tags) == 2
 
 
 def test_the_years_are_partitions_of_the_rereading_only(defs: Definitions) -> None:
@@ -238,6 +279,59 @@ def test_a_year_is_read_again_from_the_page_and_what_is_whole_stays(
     told = {name: value.value for name, value in made.materialization.metadata.items()}
     assert (told["confirmed"], told["renewed"], told["restored"]) == (1, 0, [])
     assert ledger.journal_head() == before
+
+
+@pytest.mark.parametrize(("areas", "confirmed"), [(["500000"], 1), (["500103"], 0)])
+def test_one_district_is_read_again_from_the_page_by_its_configuration(
+    defs: Definitions, home: Home, ledger: Ledger, areas: list[str], confirmed: int
+) -> None:
+    delivery(home, ledger, "数字", contract_version=contract_versions()[FEED])
+    config = {"ops": {"rereading": {"config": {"areas": areas}}}}
+    with DagsterInstance.ephemeral() as instance:
+        job = defs.resolve_job_def(keys.REREADING_JOB)
+        result = job.execute_in_process(instance=instance, partition_key="0", run_config=config)
+    (made,) = [event for event in result.get_asset_materialization_events() if event.asset_key == keys.REREADING]
+    assert made.materialization.metadata["confirmed"].value == confirmed
+
+
+def test_from_the_command_line_years_districts_and_feeds_are_asked_for_by_code_or_name() -> None:
+    from orchestration.cli.rerun import _selection
+
+    wanted = _selection([2023], ["万州区", "500103"], ["school_census"])
+    assert (wanted.years, wanted.areas, wanted.feeds) == ({2023}, {"500101", "500103"}, {"school_census"})
+    with pytest.raises(UsageError, match="没有名为“无此区”的区域"):
+        _selection([], ["无此区"], [])
+    with pytest.raises(UsageError, match="weather"):
+        _selection([], [], ["weather"])
+
+
+def test_a_changed_formula_makes_everything_anew_and_reads_nothing_again(
+    home: Home, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    candidate = candidate_of(home, ledger)
+    verdict = record(ledger, candidate, make_verdict(candidate, rules_version=rules_version()))
+    publish(home, ledger, candidate, verdict, artefacts=REPORT)
+    (sensor,) = [found for found in build_sensors() if found.name == "inputs_changed"]
+
+    def asks() -> bool:
+        with DagsterInstance.ephemeral() as instance:
+            resources = {"home": HomeResource(root=str(home.root))}
+            context = build_sensor_context(instance=instance, resources=resources)
+            return bool(sensor.evaluate_tick(context).run_requests)
+
+    assert not asks()
+    before = {path: path.stat().st_mtime_ns for path in home.records.rglob("*.parquet")}
+    monkeypatch.setattr(candidates, "code_digest", lambda: "another formula")
+    assert asks()
+    assert find_inputs(home, ledger).candidate_id != candidate.candidate_id
+    assert ledger.unread(contract_versions()) == []
+    assert {path: path.stat().st_mtime_ns for path in home.records.rglob("*.parquet")} == before
+
+
+def test_clearing_away_is_a_job_with_a_weekly_schedule(defs: Definitions) -> None:
+    schedules = {found.name: found for found in defs.get_repository_def().schedule_defs}
+    assert schedules["retention_weekly"].job_name == keys.RETENTION_JOB
+    assert defs.resolve_job_def(keys.RETENTION_JOB).description
 
 
 def test_what_is_late_shows_as_checks_that_warn(defs: Definitions, home: Home, monkeypatch: pytest.MonkeyPatch) -> None:

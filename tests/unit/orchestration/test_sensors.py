@@ -9,15 +9,21 @@ from pathlib import Path
 
 import pytest
 import yaml
-from dagster import DagsterInstance, DagsterRunStatus, SensorDefinition, build_sensor_context
+from dagster import (
+    DagsterInstance,
+    DagsterRunStatus,
+    RunFailureSensorContext,
+    SensorDefinition,
+    build_sensor_context,
+)
 from dagster._core.definitions.sensor_definition import SensorExecutionData
 
-from orchestration import keys, sensors
+from orchestration import heartbeat, keys, sensors
 from orchestration.resources import HomeResource
 from sources.intake import contract_versions
 from tests.support.candidate_kit import delivery
-from warehouse import lease
-from warehouse.errors import UsageError
+from warehouse import alerts, lease, outcomes
+from warehouse.errors import Refused, UsageError
 from warehouse.ledger import Ledger
 from warehouse.paths import Home
 
@@ -58,7 +64,7 @@ def test_several_files_are_one_request_and_are_not_asked_for_twice(home: Home, i
     first = tick("folder_arrivals", home, instance)
     (request,) = first.run_requests or []
     assert request.tags["eduplan/waiting"] == "3"
-    assert request.tags[sensors.SENSOR_TAG] == "folder_arrivals"
+    assert request.tags[keys.SENSOR_TAG] == "folder_arrivals"
     again = tick("folder_arrivals", home, instance, first.cursor)
     assert not again.run_requests
     assert "已发起过处理" in (again.skip_message or "")
@@ -131,6 +137,65 @@ def _job():  # type: ignore[no-untyped-def]
         nothing()
 
     return release_job
+
+
+def test_a_run_whose_process_is_gone_is_entered_as_failed_once(
+    home: Home, ledger: Ledger, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = instance.create_run_for_job(
+        _job(), status=DagsterRunStatus.STARTED, run_id=None, tags={keys.SENSOR_TAG: "folder_arrivals"}
+    )
+    later = time.time() + 1000
+    monkeypatch.setattr(sensors.time, "time", lambda: later)
+    tick("inputs_changed", home, instance)
+    found = outcomes.last(ledger)
+    assert found is not None
+    assert (found.run_id, found.outcome, found.asked_by) == (run.run_id, outcomes.FAILED, "folder_arrivals")
+    watched = tick("watch", home, instance)
+    assert not watched.run_requests
+    assert "新告警" in (watched.skip_message or "")
+    assert "run_failed" in {news.kind for news in alerts.standing(ledger)}
+    assert set(heartbeat.beats(home)) == {"inputs_changed", "watch"}
+
+
+def _failure(instance: DagsterInstance, error: Exception) -> RunFailureSensorContext:
+    from dagster import build_run_status_sensor_context, in_process_executor, job, op, resource
+
+    @resource
+    def workbench() -> None:
+        raise error
+
+    @op(required_resource_keys={"workbench"})
+    def nothing() -> None:
+        return None
+
+    @job(name=keys.JOB, resource_defs={"workbench": workbench}, executor_def=in_process_executor)
+    def release_job() -> None:
+        nothing()
+
+    result = release_job.execute_in_process(instance=instance, raise_on_error=False)
+    return build_run_status_sensor_context(
+        sensor_name="run_failures",
+        dagster_instance=instance,
+        dagster_run=result.dagster_run,
+        dagster_event=result.get_run_failure_event(),
+    ).for_run_failure()
+
+
+def test_a_run_that_failed_before_it_began_is_entered_unless_another_one_did_not_let_it(
+    home: Home, ledger: Ledger, instance: DagsterInstance
+) -> None:
+    place = HomeResource(root=str(home.root))
+    failures = sensor("run_failures")
+    failures(_failure(instance, Refused("另一个进程正在执行“run”。")), home=place)
+    assert outcomes.last(ledger) is None
+    context = _failure(instance, OSError(28, "no space left"))
+    failures(context, home=place)
+    failures(context, home=place)
+    found = outcomes.last(ledger)
+    assert found is not None
+    assert (found.run_id, found.outcome) == (context.dagster_run.run_id, outcomes.FAILED)
+    assert outcomes.counts(ledger)[outcomes.FAILED] == 1
 
 
 def test_an_empty_home_or_none_at_all_asks_for_nothing(home: Home, instance: DagsterInstance) -> None:

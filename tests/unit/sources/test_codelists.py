@@ -74,6 +74,7 @@ def test_area_names(name: str, year: int, code: str | None) -> None:
 def test_a_code_means_what_it_meant_then() -> None:
     """500110 was 万盛区 until 2010, then 綦江区; both lie in today's 綦江区."""
     assert areas().resolve_code("500110", 2005) == "500110"
+    assert areas().resolve_code("500111", 2005) == "500111", "双桥区 then, 大足区 now, which took it in"
     assert areas().resolve_code("500234", 2012) == "500154"
     assert areas().resolve_code("510100", 2023) is None
 

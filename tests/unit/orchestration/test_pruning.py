@@ -1,0 +1,107 @@
+"""Run history goes by the policy, with what steps printed; a home's own settings decide where it lies."""
+
+from __future__ import annotations
+
+import logging
+import shutil
+from contextlib import closing
+from pathlib import Path
+
+import dagster as dg
+import pytest
+import yaml
+
+from orchestration.instance import SETTINGS, dagster_home, open_instance
+from orchestration.pruning import prune
+from orchestration.resources import HomeResource
+from orchestration.retention_job import PERSON, build_retention_job
+from tests.support.crash_kit import OLD, small_run
+from warehouse.errors import Refused
+from warehouse.ledger import Ledger
+from warehouse.lock import exclusive
+from warehouse.paths import Home, project_root
+from warehouse.pruned import RUNS
+
+POLICY = "runs: {keep_last: 1, keep_days: 30}\n"
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    home = Home(tmp_path_factory.mktemp("pruning") / "home")
+    small_run(home, OLD)
+    (home.root / "retention.yaml").write_text(POLICY)
+    return home.root
+
+
+@pytest.fixture
+def home(base: Path, tmp_path: Path) -> Home:
+    return Home(shutil.copytree(base, tmp_path / "home", symlinks=True))
+
+
+@dg.job
+def speaking() -> None:
+    @dg.op
+    def speak() -> None:
+        logging.getLogger("eduplan").info("said")
+
+    speak()
+
+
+def ids(instance: dg.DagsterInstance) -> set[str]:
+    return {run.run_id for run in instance.get_runs()}
+
+
+def test_old_runs_go_with_their_events_and_output_and_the_newest_stays(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with open_instance(home, with_output=True) as instance:
+        runs = [speaking.execute_in_process(instance=instance).run_id for _ in range(3)]
+        kept = Path(instance.storage_directory())
+        assert prune(home, instance, person="x").entries == ()
+        assert ids(instance) == set(runs)
+        monkeypatch.setenv("EDUPLAN_NOW", "2090-01-01T00:00:00+08:00")
+        assert [item.files for item in prune(home, instance, person="x", dry_run=True).entries] == [2]
+        assert ids(instance) == set(runs)
+        (entry,) = prune(home, instance, person="x").entries
+        assert (entry.kind, entry.files) == (RUNS, 2)
+        assert ids(instance) == {runs[-1]}
+        assert list(instance.all_logs(runs[0])) == []
+        assert list(instance.all_logs(runs[-1])) != []
+        assert not any((kept / run_id).exists() for run_id in runs[:2])
+    with closing(Ledger(home.ledger_url)) as ledger:
+        assert ledger.pruned() == [entry]
+        assert ledger.findings() == []
+
+
+def test_the_scheduled_job_does_the_same_and_waits_for_nobody_it_need_not(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDUPLAN_NOW", "2090-01-01T00:00:00+08:00")
+    job = build_retention_job()
+    with open_instance(home) as instance:
+        for _ in range(2):
+            speaking.execute_in_process(instance=instance)
+        resources = {"home": HomeResource(root=str(home.root))}
+        assert job.execute_in_process(instance=instance, resources=resources).success
+        with exclusive(home, "run"), pytest.raises(Refused, match="run"):
+            job.execute_in_process(instance=instance, resources=resources)
+    with closing(Ledger(home.ledger_url)) as ledger:
+        assert [(item.kind, item.person, item.files) for item in ledger.pruned()] == [(RUNS, PERSON, 1)]
+
+
+def test_the_production_settings_are_the_homes_own_and_a_storage(tmp_path: Path) -> None:
+    """One truth for both: what differs is where the history lies and how long a code server may take."""
+    own = yaml.safe_load(SETTINGS)
+    production = yaml.safe_load((project_root() / "deploy" / "dagster.yaml").read_text(encoding="utf-8"))
+    assert production.pop("storage") == {"postgres": {"postgres_url": {"env": "EDUPLAN_DAGSTER_URL"}}}
+    assert production.pop("code_servers")["local_startup_timeout"] >= 60
+    assert production == own
+    folder = dagster_home(Home(tmp_path))
+    assert yaml.safe_load((folder / "dagster.yaml").read_text(encoding="utf-8")) == own
+
+
+def test_settings_once_written_are_the_operators(tmp_path: Path) -> None:
+    settings = dagster_home(Home(tmp_path)) / "dagster.yaml"
+    settings.write_text("telemetry: {enabled: false}\n")
+    dagster_home(Home(tmp_path))
+    assert settings.read_text() == "telemetry: {enabled: false}\n"
