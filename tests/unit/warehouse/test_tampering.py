@@ -29,7 +29,7 @@ TABLES = sorted(set(t.metadata.tables) - {table.name for table in t.OPERATION})
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """Two releases, after them a withdrawal, a hold, a delivery, an alert, something cleared away, and an arrival that
+    """Two releases, after them a withdrawal, a hold, an alert, something cleared away, a delivery, and an arrival that
     brought nothing new."""
     home = Home(tmp_path_factory.mktemp("tamper") / "home").ensure()
     ledger = Ledger(home.ledger_url)
@@ -39,11 +39,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Home:
     ledger.withdraw(ledger.deliveries()[0].delivery_id, reason="误报", person="张科长")
     held = ledger.active_set()[0]
     ledger.record_hold(Hold(held.delivery_id, held.feed, held.area_code, held.period, held.part, "c0", "r1", 1, "c"))
+    update(ledger, [Alert("feed_late", "school_census/2025", "缺 3 件")], held.received_at)
+    cleared = Pruned(CANDIDATE, "c0", "只留最近几个候选", "张科长", held.received_at.isoformat(), 3, 4096)
+    ledger.record_pruned([cleared])
     late = delivery(home, ledger, "after the last release", period=2024)
     arrival = ("folder", "inbox/again.csv", "1-2", late.feed, late.sha256, late.delivery_id, "duplicate", "某区教委")
-    update(ledger, [Alert("feed_late", "school_census/2025", "缺 3 件")], late.received_at)
-    cleared = Pruned(CANDIDATE, "c0", "只留最近几个候选", "张科长", late.received_at.isoformat(), 3, 4096)
-    ledger.record_pruned([cleared])
     ledger.record_event(ArrivalEvent(*arrival, at=late.received_at))
     ledger.close()
     with sqlite3.connect(home.root / "ledger.db") as raw:
