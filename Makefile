@@ -3,11 +3,12 @@ PYTHON ?= python3
 VENV   ?= .venv
 BIN    := $(VENV)/bin
 STAMPS := $(VENV)/.stamps
+DBT_PROJECT := --project-dir dbt_project --profiles-dir dbt_project
 
 export DBT_SEND_ANONYMOUS_USAGE_STATS = false
 export DAGSTER_DISABLE_TELEMETRY = 1
 
-.PHONY: demo test lint dev bench soak clean lock help
+.PHONY: demo test lint dev bench soak docs freshness clean lock help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -23,7 +24,7 @@ lint: $(STAMPS)/dev       ## ruff, mypy, import rules, dbt parse, sqlfluff
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/dbt --no-version-check parse --quiet --project-dir dbt_project --profiles-dir dbt_project
+	$(BIN)/dbt --no-version-check parse --quiet $(DBT_PROJECT)
 	cd dbt_project && ../$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar models macros tests
 
 dev: $(STAMPS)/runtime    ## the Dagster UI and daemon on 127.0.0.1
@@ -32,9 +33,18 @@ dev: $(STAMPS)/runtime    ## the Dagster UI and daemon on 127.0.0.1
 bench: $(STAMPS)/dev      ## ratios against a bare engine, one table (never part of `make test`)
 	$(BIN)/python benchmarks/run.py
 
-soak: $(STAMPS)/dev       ## long trials: kills by the dozen
+soak: $(STAMPS)/dev       ## long trials: kills by the dozen, a year of the whole city counted twice
 	EDUPLAN_SOAK=1 $(BIN)/python -m pytest -q tests/pipeline/test_kill.py tests/pipeline/test_backlog.py tests/pipeline/test_dirty_city.py \
+	  tests/pipeline/test_second_computation.py \
 	  tests/service/test_daemon.py tests/service/test_daemon_soak.py
+
+docs: $(STAMPS)/dev       ## build/docs/static_index.html: every model, column, formula and test, one page without a server
+	$(BIN)/dbt --no-version-check docs generate $(DBT_PROJECT) --static --empty-catalog --quiet --target-path $(CURDIR)/build/docs --log-path $(CURDIR)/build/docs
+	@echo build/docs/static_index.html
+
+freshness: $(STAMPS)/dev  ## how old each feed of the newest candidate is; fails when one is older than its calendar allows
+	EDUPLAN_CANDIDATE_DB="$$(ls -t "$${EDUPLAN_HOME:-var}"/candidates/c*/candidate.duckdb | head -n 1)" \
+	  $(BIN)/dbt --no-version-check source freshness $(DBT_PROJECT) --target sealed --target-path $(CURDIR)/build/freshness --log-path $(CURDIR)/build/freshness
 
 clean:           ## remove what can be made again (never var/: that is state)
 	rm -rf $(VENV) var-sample build dist *.egg-info dbt_project/target dbt_project/logs logs .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -59,6 +59,12 @@ class Series:
         return statistics.median(self.seconds)
 
     @property
+    def p95(self) -> float:
+        """The value that 95 of 100 rounds do not exceed (nearest rank), in seconds."""
+        ordered = sorted(self.seconds)
+        return ordered[-(-95 * len(ordered) // 100) - 1]
+
+    @property
     def processor(self) -> float | None:
         """Median processor seconds; None when they were not measured."""
         return statistics.median(self.processors) if self.processors else None

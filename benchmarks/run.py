@@ -4,8 +4,10 @@ Belongs here: the order of rounds and the table. What does not: running and samp
 (`floor.py`), the analyst (`analyst.py`), what happens inside eduplan's process (`child.py`). Rows are explained in
 `docs/performance.md`. Rounds of what is compared alternate, so that a noisy minute harms both sides.
 
-    python benchmarks/run.py [--profile city|small] [--years 2020-2025] [--rounds 3] [--only a,b,d] [--analyst city]
-                             [--work DIR]
+    python benchmarks/run.py [--profile city|small] [--years 2020-2025] [--rounds 3] [--only a,b,d] [--events 20]
+                             [--growth small|city] [--analyst city|small] [--analyst-years 2025] [--work DIR]
+
+With --work, what is measured lies in DIR/bench.json after every round, and samples and homes there are used again.
 """
 
 from __future__ import annotations
@@ -38,10 +40,14 @@ TITLES = {
     "floor": "b  the floor: bare pyarrow + calamine + DuckDB",
     "analyst": "c  pandas + openpyxl",
     "eduplan beside analyst": "c  eduplan cold on the same city as pandas",
-    "correction": "d  one district's correction, event → release, warm",
+    "correction": "d  one district's correction under the daemon, event → release",
+    "correction, long history": "d  the same with ten times the deliveries in ledger and archive",
     "gate": "e  the gate on the sealed candidate, warm",
     "bare rules": "e  the same rules as plain SQL",
+    "rules on pandas": "e  the same rules by Great Expectations on pandas",
 }
+TIMES = 10
+GROWTH = (1, 2, 4, 8)
 
 
 @dataclass
@@ -52,7 +58,11 @@ class Session:
     rounds: int
     years: tuple[int, ...]
     profile: str
-    analyst_profile: str = "small"
+    analyst_profile: str = "city"
+    analyst_years: tuple[int, ...] = ()
+    events: int = 20
+    growth_profile: str = "small"
+    conditions: list[str] = field(default_factory=list)
     series: dict[str, Series] = field(default_factory=dict)
     stations: dict[str, dict[str, float]] = field(default_factory=dict)
     verdicts: list[str] = field(default_factory=list)
@@ -75,6 +85,19 @@ class Session:
     def of(self, name: str) -> Series:
         """The series of that name, made on first use."""
         return self.series.setdefault(name, Series())
+
+    def save(self) -> None:
+        """Everything measured so far, on disk."""
+        record = {"conditions": self.conditions, "verdicts": self.verdicts, "stations": self.stations}
+        record["series"] = {name: asdict(series) for name, series in self.series.items()}
+        path = self.work / "bench.json"
+        path.write_text(json.dumps(record, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def estimate(what: str, rounds: int, seconds: float) -> None:
+    """How long what was begun will still take."""
+    if rounds > 0:
+        say(f"  {what}: {rounds} more, about {rounds * seconds / 60:.1f} minutes")
 
 
 def say(text: str) -> None:
@@ -100,6 +123,7 @@ def eduplan_cold(session: Session, name: str, sample: Path, home: Home) -> dict[
     session.of(name).add_run(ran)
     result: dict[str, Any] = json.loads(ran.stdout)
     say(f"  {name}: {ran.seconds:.2f} s, {ran.peak_mib:.0f} MiB")
+    session.save()
     return result
 
 
@@ -113,9 +137,11 @@ def environment(home: Home) -> dict[str, str]:
     }
 
 
-def child(session: Session, home: Home, *arguments: str) -> list[dict[str, Any]]:
-    """Rounds of `child.py`; the warming round 0 is left out of the list and its peak belongs to all."""
-    ran = run([str(HERE / "child.py"), *arguments], env=environment(home), log=session.work / "child.log")
+def child(session: Session, home: Home, *arguments: str, script: str = "child.py") -> list[dict[str, Any]]:
+    """Rounds of `child.py`; the warming round 0 is left out of the list and its peak belongs to all. Its lines also
+    come to rounds.jsonl as it prints them."""
+    env = {**environment(home), "BENCH_LOG": str(session.work / "rounds.jsonl")}
+    ran = run([str(HERE / script), *arguments], env=env, log=session.work / "child.log")
     found = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
     for entry in found:
         entry["peak_mib"] = ran.peak_mib
@@ -140,7 +166,11 @@ def measure_end_to_end(session: Session, only: str) -> None:
     """Rows a (cold) and b, alternating. The first cold run always happens: it gives the SQL and the standing home."""
     stations: list[dict[str, float]] = []
     floors: list[dict[str, float]] = []
-    for number in range(session.rounds if "a" in only or "b" in only else 1):
+    rounds = session.rounds if "a" in only or "b" in only else 1
+    if rounds == 1 and (found := standing_result(session)):
+        say(f"  the home in {session.standing.root} is used again: {found}")
+        return
+    for number in range(rounds):
         home = session.standing if number == 0 else Home(session.work / "cold")
         result = eduplan_cold(session, "eduplan cold", session.sample, home)
         stations.append(with_rest(result["seconds"], session.of("eduplan cold").seconds[-1]))
@@ -149,10 +179,20 @@ def measure_end_to_end(session: Session, only: str) -> None:
             session.plan.write_text(json.dumps(plan), encoding="utf-8")
         if "b" in only:
             floors.append(measure_floor(session, Path(result["release"]), number))
+        if number == 0:
+            taken = sum(series.seconds[0] for series in session.series.values())
+            estimate("rounds of a and b", rounds - 1, taken)
     remember(session, "eduplan cold", stations)
     if floors:
         remember(session, "floor", floors)
     shutil.rmtree(session.work / "cold", ignore_errors=True)
+
+
+def standing_result(session: Session) -> str:
+    """The release of the standing home of an earlier session in the same folder; '' when there is none."""
+    if not session.plan.is_file() or not session.standing.current.is_symlink():
+        return ""
+    return session.standing.current.resolve().name
 
 
 def measure_floor(session: Session, release: Path, number: int) -> dict[str, float]:
@@ -163,6 +203,7 @@ def measure_floor(session: Session, release: Path, number: int) -> dict[str, flo
     ran = run([str(HERE / "floor.py"), *map(str, arguments)], env={}, log=session.work / "floor.log")
     session.of("floor").add_run(ran)
     say(f"  floor: {ran.seconds:.2f} s, {ran.peak_mib:.0f} MiB")
+    session.save()
     differing = {name: count for name, count in differing_rows(release, out).items() if count}
     if differing:
         raise SystemExit(f"the floor's marts are not eduplan's: rows that differ {differing}")
@@ -192,18 +233,22 @@ def measure_warm(session: Session) -> None:
 
 
 def measure_analyst(session: Session) -> None:
-    """Row c: both on a city of the same years, small unless asked otherwise."""
-    profile = session.analyst_profile
-    sample = city(session.work / f"sample-{profile}-{session.years[0]}-{session.years[-1]}", profile, session.years)
+    """Row c: both on a city of the analyst's years; the large one of one year unless asked otherwise."""
+    profile, years = session.analyst_profile, session.analyst_years
+    sample = city(session.work / f"sample-{profile}-{years[0]}-{years[-1]}", profile, years)
     home = Home(session.work / "cold")
-    for _ in range(session.rounds):
+    for number in range(session.rounds):
+        result = eduplan_cold(session, "eduplan beside analyst", sample, home)
         arguments = ["--sample", str(sample), "--out", str(session.work / "analyst.xlsx")]
         ran = run([str(HERE / "analyst.py"), *arguments], env={}, log=session.work / "analyst.log")
         session.of("analyst").add_run(ran)
+        session.save()
         say(f"  analyst: {ran.seconds:.2f} s, {ran.peak_mib:.0f} MiB")
-        result = eduplan_cold(session, "eduplan beside analyst", sample, home)
+        if number == 0:
+            taken = ran.seconds + session.of("eduplan beside analyst").seconds[0]
+            estimate("rounds of c", session.rounds - 1, taken)
     told = agreement(json.loads(ran.stdout)["values"], Path(result["release"]))
-    session.verdicts.append(f"{told}; on the {profile} city")
+    session.verdicts.append(f"{told}; on the {profile} city, {years[0]}–{years[-1]}")
     shutil.rmtree(home.root, ignore_errors=True)
 
 
@@ -226,12 +271,34 @@ def agreement(values: list[dict[str, Any]], release: Path) -> str:
 
 
 def measure_correction(session: Session) -> None:
-    """Row d, on the standing home."""
-    found = child(session, session.standing, "correct", str(session.standing.root), str(session.rounds))
+    """Row d, on the standing home, before and after its history grew."""
+    measure_events(session, "correction")
+    script = "latency.py"
+    grown = run(
+        [str(HERE / script), "history", str(session.standing.root), str(TIMES)],
+        env=environment(session.standing),
+        log=session.work / "child.log",
+    )
+    told = json.loads(grown.stdout)
+    session.verdicts.append(
+        f"history: {told['deliveries']:,} deliveries in ledger and archive, {told['active']:,} count"
+    )
+    measure_events(session, "correction, long history")
+
+
+def measure_events(session: Session, name: str) -> None:
+    """Corrections one after the other under a daemon."""
+    say(f"  {name}: {session.events + 1} events, under a minute each on an idle machine")
+    arguments = ["events", str(session.standing.root), str(session.events)]
+    found = child(session, session.standing, *arguments, script="latency.py")
     for entry in found:
-        session.of("correction").add(entry["seconds"], entry["peak_mib"])
-    remember(session, "correction", [with_rest(entry["stations"], entry["seconds"]) for entry in found])
-    session.verdicts.append(f"correction: {found[0]['file']}, {found[0]['bytes']:,} bytes; no sensor tick included")
+        session.of(name).add(entry["seconds"], entry["peak_mib"])
+    session.verdicts.append(
+        f"{name}: p50 {session.of(name).median:.1f} s, p95 {session.of(name).p95:.1f} s over {len(found)} events; "
+        f"{found[0]['file']}, {found[0]['bytes']:,} bytes; from the rename into the inbox, the sensor's tick of up to "
+        f"5 s and its window of 2 s included; warm {found[0]['ready']:.0f} s after the daemon's start"
+    )
+    session.save()
 
 
 def measure_gate(session: Session) -> None:
@@ -240,24 +307,27 @@ def measure_gate(session: Session) -> None:
     for entry in found:
         session.of("gate").add(entry["seconds"], entry["peak_mib"])
         session.of("bare rules").add(entry["bare"])
+        session.of("rules on pandas").add(entry["pandas"])
     session.verdicts.append(
         f"gate: {found[0]['rules']} rules, counts equal plain SQL's; importing Great Expectations took "
-        f"{found[0]['imported']:.1f} s once"
+        f"{found[0]['imported']:.1f} s once; on pandas the columns that say which row passes are still made by SQL"
     )
+    session.save()
 
 
 def measure_growth(session: Session) -> None:
-    """Row f: the same city over 1, 2 and 4 of its years, one cold run each (the sample cannot multiply schools)."""
+    """Row f: one year of a city with 1, 2, 4 and 8 times the schools, one cold run each."""
     home = Home(session.work / "cold")
-    for count in (1, 2, 4):
-        if count < len(session.years):
-            name = f"{count} of {len(session.years)} years"
-            TITLES[name] = f"f  eduplan cold, {name}"
-            years = session.years[-count:]
-            sample = city(session.work / f"sample-{session.profile}-{years[0]}-{years[-1]}", session.profile, years)
-            eduplan_cold(session, name, sample, home)
-    if len(session.years) == 1:
-        session.verdicts.append("growth: left out, the sample has one year")
+    last = session.years[-1:]
+    for factor in GROWTH:
+        profile = session.growth_profile if factor == 1 else f"{session.growth_profile}-x{factor}"
+        name = f"{factor} times the schools"
+        TITLES[name] = f"f  eduplan cold, {name} of the {session.growth_profile} city, {last[0]}"
+        sample = city(session.work / f"sample-{profile}-{last[0]}-{last[0]}", profile, last)
+        eduplan_cold(session, name, sample, home)
+        if factor != GROWTH[-1]:
+            left = sum(GROWTH[GROWTH.index(factor) + 1 :]) / factor
+            estimate("growth, if linear,", 1, session.of(name).seconds[0] * left)
     shutil.rmtree(home.root, ignore_errors=True)
 
 
@@ -265,7 +335,10 @@ RATIOS = (
     ("a/b cold", "eduplan cold", "floor", "≤ 3.0"),
     ("a/b warm", "eduplan warm", "floor", "≤ 2.0"),
     ("c/a", "analyst", "eduplan beside analyst", "≥ 5"),
+    ("d with ten times the history", "correction, long history", "correction", "≤ 1.3"),
     ("e gate / bare SQL", "gate", "bare rules", "≤ 1.5"),
+    ("e on pandas / gate", "rules on pandas", "gate", ""),
+    ("f 8 times the schools", "8 times the schools", "1 times the schools", "≤ 9"),
 )
 
 
@@ -298,7 +371,10 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--years", default="2020-2025")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default=",".join(EVERYTHING), help="rows to measure, e.g. a,b,d")
-    parser.add_argument("--analyst", choices=("city", "small"), default="small", help="the city of row c")
+    parser.add_argument("--analyst", choices=("city", "small"), default="city", help="the city of row c")
+    parser.add_argument("--analyst-years", default="2025", help="its years")
+    parser.add_argument("--events", type=int, default=20, help="corrections of row d, before and after history grew")
+    parser.add_argument("--growth", choices=("city", "small"), default="small", help="the city whose schools multiply")
     parser.add_argument("--work", type=Path, help="folder to work in; kept, and its samples are used again")
     return parser.parse_args(arguments)
 
@@ -314,6 +390,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     work.mkdir(parents=True, exist_ok=True)
     years = years_of(options.profile, options.years)
     session = Session(work.resolve(), options.rounds, years, options.profile, options.analyst)
+    session.analyst_years = years_of(options.analyst, options.analyst_years)
+    session.events, session.growth_profile, session.conditions = options.events, options.growth, conditions
     try:
         measure(session, only)
     finally:
@@ -322,10 +400,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print(f"eduplan bench: {options.profile} city, {years[0]}–{years[-1]}, {options.rounds} rounds\n")
     print("\n".join(f"- {line}" for line in (*conditions, *session.verdicts)) + "\n")
     print(table(session))
-    if options.work is not None:
-        record = {"conditions": conditions, "verdicts": session.verdicts, "stations": session.stations}
-        record["series"] = {name: asdict(series) for name, series in session.series.items()}
-        (session.work / "bench.json").write_text(json.dumps(record, ensure_ascii=False, indent=1), encoding="utf-8")
     return 0
 
 
@@ -337,7 +411,9 @@ def measure(session: Session, only: str) -> None:
     steps = {"a": measure_warm, "c": measure_analyst, "e": measure_gate, "d": measure_correction, "f": measure_growth}
     for letter, step in steps.items():
         if letter in only:
+            say(f"row {letter}")
             step(session)
+            session.save()
 
 
 if __name__ == "__main__":

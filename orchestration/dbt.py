@@ -16,10 +16,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 from orchestration import dbt_ahead
-from orchestration.dbt_ahead import DbtProcess
+from orchestration.dbt_ahead import DbtProcess, Parsed, Running
 from orchestration.logs import logs_dir
 from warehouse import duck
 from warehouse.candidate import DATABASE_NAME, Build
@@ -43,6 +43,8 @@ _GENERATED: Final = {"target", "logs", "dbt_packages"}
 _STOP_SECONDS: Final = 20.0
 _SHOWN: Final = 10
 
+# The tag of data tests that ask several things at once: a row for each promise that does not hold, and how many rows.
+_PROMISES: Final = "promises"
 _STATES_ZH: Final = {"fail": "测试未通过", "error": "执行出错", "runtime error": "执行出错"}
 
 
@@ -66,13 +68,14 @@ def manifest_path() -> Path:
     processes that load the definitions at the same time never see a half-written one.
     """
     base = Path(os.environ.get("DBT_TARGET_PATH") or project_dir() / "target").absolute()
-    folder = base / f"eduplan-{_project_digest()[:16]}"
+    folder = base / f"eduplan-{project_digest()[:16]}"
     if not (folder / MANIFEST).is_file():
         _parse(folder)
     return folder / MANIFEST
 
 
-def _project_digest() -> str:
+def project_digest() -> str:
+    """A digest of dbt, its adapter and the project's files."""
     root = project_dir()
     found = {
         path.relative_to(root).as_posix(): sha256_file(path)
@@ -127,9 +130,22 @@ def _tail(text: str) -> str:
 
 def start_ahead(home: Home) -> DbtProcess:
     """Start the process that will build, so that it has imported and parsed when its build begins. Raises OSError."""
+    return dbt_ahead.start(project_digest(), project_dir(), _ahead_dir(home), _variables(home))
+
+
+def parse_warm(home: Home) -> Parsed | None:
+    """Parse the project in this process, for forks of it; None when it does not parse. Raises OSError."""
+    return dbt_ahead.parse(project_digest(), project_dir(), home.root / "dbt" / "warm", _variables(home))
+
+
+def fork_ahead(home: Home, parsed: Parsed) -> None:
+    """As `start_ahead`, by a fork that waits until `start_ahead` asks for it. Raises Fault, OSError."""
+    dbt_ahead.fork(parsed, _variables(home))
+
+
+def _variables(home: Home) -> dict[str, str]:
     database = _build_link(home) / DATABASE_NAME
-    variables = {"EDUPLAN_CANDIDATE_DB": str(database), "DBT_LOG_FORMAT": "json", "DBT_LOG_FORMAT_FILE": "debug"}
-    return dbt_ahead.start(_project_digest(), project_dir(), _ahead_dir(home), variables)
+    return {"EDUPLAN_CANDIDATE_DB": str(database), "DBT_LOG_FORMAT": "json", "DBT_LOG_FORMAT_FILE": "debug"}
 
 
 @contextmanager
@@ -156,7 +172,8 @@ def building(
     _steady_path(home, build)
     process = _begin(home, ahead, artefacts)
     invocation = DbtCliInvocation(
-        process=process,
+        # A forked child has as much of its face as is used there.
+        process=cast("subprocess.Popen[bytes]", process),
         manifest=validate_manifest(manifest),
         dagster_dbt_translator=translator,
         project_dir=project_dir(),
@@ -173,11 +190,11 @@ def building(
         _build_link(home).unlink(missing_ok=True)
 
 
-def _begin(home: Home, ahead: DbtProcess | None, artefacts: Path) -> subprocess.Popen[bytes]:
+def _begin(home: Home, ahead: DbtProcess | None, artefacts: Path) -> Running:
     # Unit tests prove formulas on made-up rows: part of `make test`, not of every build.
     arguments = ["build", "--exclude-resource-type", "unit_test", "--target-path", str(artefacts)]
     arguments += ["--log-path", str(artefacts)]
-    if ahead is not None and ahead.digest == _project_digest() and ahead.process.poll() is None:
+    if ahead is not None and ahead.digest == project_digest() and ahead.process.poll() is None:
         # One that dies between this look and its orders is as good as none.
         with suppress(BrokenPipeError):
             return ahead.begin(arguments)
@@ -223,7 +240,7 @@ def build_models(build: Build) -> None:
     shutil.rmtree(artefacts)
 
 
-def _stop(process: subprocess.Popen[bytes]) -> None:
+def _stop(process: Running) -> None:
     if process.poll() is None:
         process.terminate()
         try:
@@ -283,7 +300,8 @@ def failure(artefacts: Path, manifest: Mapping[str, Any], *, exit_code: int) -> 
         return None
     if not bad:
         return Fault(f"dbt 异常退出（退出码 {exit_code}）。", "请检查磁盘空间与内存后重试；详情见日志。")
-    lines = [_describe(item, manifest) for item in bad[:_SHOWN]]
+    database = artefacts.parent / DATABASE_NAME
+    lines = [_describe(item, manifest, database) for item in bad[:_SHOWN]]
     rest = f" 等共 {len(bad)} 项" if len(bad) > _SHOWN else ""
     text = f"dbt 构建未通过：{'；'.join(lines)}{rest}。"
     if all(item["status"] == "fail" for item in bad):
@@ -296,17 +314,27 @@ def _results(artefacts: Path) -> list[dict[str, Any]]:
     return list(json.loads(path.read_bytes())["results"]) if path.is_file() else []
 
 
-def _describe(item: Mapping[str, Any], manifest: Mapping[str, Any]) -> str:
+def _describe(item: Mapping[str, Any], manifest: Mapping[str, Any], database: Path) -> str:
     node = manifest["nodes"].get(item["unique_id"], {})
     name = node.get("name", item["unique_id"])
     state = _STATES_ZH[item["status"]]
     if item["status"] == "fail":
         about = node.get("attached_node") or ""
         model = f"（{about.rsplit('.', 1)[-1]}）" if about else ""
-        return f"{name}{model}{state}，{item.get('failures') or 0} 行"
+        broken = "；".join(_broken_promises(node, item, database))
+        return f"{name}{model}{state}，{item.get('failures') or 0} 行{f'（{broken}）' if broken else ''}"
     # The first line says what; the rest is SQL.
     message = " ".join((item.get("message") or "").split())[:200]
     return f"{name} {state}：{message}"
+
+
+def _broken_promises(node: Mapping[str, Any], item: Mapping[str, Any], database: Path) -> list[str]:
+    """Which promises of a data test do not hold, each with its rows; the test itself says only how many."""
+    asked = item.get("compiled_code")
+    if _PROMISES not in node.get("tags", ()) or not asked or not database.is_file():
+        return []
+    with duck.connect(database, read_only=True) as connection:
+        return [f"{promise}：{rows} 行" for promise, rows in duck.rows(connection, asked)]
 
 
 def read_tables(database: Path) -> dict[tuple[str, str], Table]:

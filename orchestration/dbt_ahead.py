@@ -2,11 +2,13 @@
 
 What belongs here: starting it, handing it its arguments, ending it unused; and what that process itself does. What does
 not: which arguments (`orchestration.dbt`). The process gets no variable of the environment but those dbt needs: neither
-credentials nor the addresses of sources.
+credentials nor the addresses of sources. In a warm process (`orchestration.warm_server`), which has imported and parsed
+already, it is a fork and waits at once.
 """
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -14,7 +16,12 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
+
+from orchestration.forked import ForkedChild
+
+if TYPE_CHECKING:
+    from dbt.contracts.graph.manifest import Manifest
 
 _CHILD: Final = [sys.executable, "-c", "from orchestration.dbt_ahead import serve; raise SystemExit(serve())"]
 _GLOBAL: Final = ["--no-version-check", "--no-use-colors"]
@@ -33,14 +40,17 @@ _PASSED: Final = {
 _DONE, _FAILED, _BROKEN = 0, 1, 2
 
 
+Running = subprocess.Popen[bytes] | ForkedChild
+
+
 @dataclass(frozen=True)
 class DbtProcess:
     """A dbt process that has parsed the project whose files had this digest, and waits for its arguments."""
 
-    process: subprocess.Popen[bytes]
+    process: Running
     digest: str
 
-    def begin(self, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    def begin(self, arguments: Sequence[str]) -> Running:
         """Hand it the arguments of one dbt command and return it. Raises BrokenPipeError when it died meanwhile."""
         orders, self.process.stdin = self.process.stdin, None
         if orders is None:
@@ -57,11 +67,76 @@ class DbtProcess:
 
 
 def start(digest: str, project: Path, target: Path, variables: Mapping[str, str]) -> DbtProcess:
-    """Start a process that parses `project` now. `target` is where it keeps its parse cache from one start to the next;
-    `variables` are set in its environment. Raises OSError."""
+    """Start a process that parses `project` now, or take the one that was forked for this digest. `target` is where it
+    keeps its parse cache from one start to the next; `variables` are set in its environment. Raises OSError."""
+    while _ready:
+        process = _ready.pop()
+        if process.digest == digest and process.process.poll() is None:
+            return process
+        process.dismiss()
     target.mkdir(parents=True, exist_ok=True)
-    environment = {name: value for name, value in os.environ.items() if _is_passed(name)}
-    environment |= {
+    environment = _environment(project, target, variables)
+    process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        _CHILD, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, cwd=project
+    )
+    return DbtProcess(process, digest)
+
+
+# Forked for the run of this process, before it started threads; taken once.
+_ready: Final[list[DbtProcess]] = []
+
+
+def fork(parsed: Parsed, variables: Mapping[str, str]) -> None:
+    """Keep a process ready for `start`: a fork of this one, which holds the parsed project. Raises Fault, OSError."""
+    environment = _environment(parsed.project, parsed.target, variables)
+
+    def work() -> int:
+        os.environ.clear()
+        os.environ.update(environment)
+        os.chdir(parsed.project)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(line_buffering=True)
+        return _obey(parsed.manifest)
+
+    _ready.append(DbtProcess(ForkedChild(work, _CHILD), parsed.digest))
+
+
+def dismiss_ready() -> None:
+    """End what was forked and not taken."""
+    while _ready:
+        _ready.pop().dismiss()
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """A project whose files had this digest, as dbt parsed it; `target` is where its parse cache lies."""
+
+    digest: str
+    project: Path
+    target: Path
+    manifest: Manifest
+
+
+def parse(digest: str, project: Path, target: Path, variables: Mapping[str, str]) -> Parsed | None:
+    """Parse in this process; None when the project does not parse. Leaves neither connections nor variables behind."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    target.mkdir(parents=True, exist_ok=True)
+    before = dict(os.environ)
+    os.environ.clear()
+    os.environ.update(_environment(project, target, variables))
+    try:
+        manifest = _parse()
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
+        DuckDBConnectionManager.close_all_connections()
+    return None if manifest is None else Parsed(digest, project, target, manifest)
+
+
+def _environment(project: Path, target: Path, variables: Mapping[str, str]) -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if _is_passed(name)}
+    return kept | {
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",
         "DBT_PROJECT_DIR": str(project),
         "DBT_PROFILES_DIR": str(project),
@@ -71,10 +146,6 @@ def start(digest: str, project: Path, target: Path, variables: Mapping[str, str]
         "PYTHONUNBUFFERED": "1",
         **variables,
     }
-    process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        _CHILD, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, cwd=project
-    )
-    return DbtProcess(process, digest)
 
 
 def _is_passed(name: str) -> bool:
@@ -84,15 +155,24 @@ def _is_passed(name: str) -> bool:
 def serve() -> int:
     """What the process does: parse, wait for one line with the arguments as JSON, run them. Events go to standard
     output. Without a line (it was not needed, or its parent is gone) it ends at once. Returns dbt's exit code."""
+    return _obey(_parse())
+
+
+def _parse() -> Manifest | None:
     from dbt.cli.main import dbtRunner
     from dbt.contracts.graph.manifest import Manifest
 
     parsed = dbtRunner().invoke([*_GLOBAL, *_SILENT, "parse", "--no-write-json"])
+    return parsed.result if isinstance(parsed.result, Manifest) else None
+
+
+def _obey(known: Manifest | None) -> int:
+    from dbt.cli.main import dbtRunner
+
     order = sys.stdin.readline()
     if not order:
         return _DONE
     # A project that does not parse is parsed again, this time aloud.
-    known = parsed.result if isinstance(parsed.result, Manifest) else None
     result = dbtRunner(manifest=known).invoke([*_GLOBAL, *json.loads(order)])
     if result.exception is not None:
         return _BROKEN

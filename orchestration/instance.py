@@ -34,6 +34,10 @@ nux:
 run_coordinator:
   module: dagster.core.run_coordinator
   class: DefaultRunCoordinator
+# A run is forked from a process that has imported everything already; without it runs start as ever.
+run_launcher:
+  module: orchestration.warm_launcher
+  class: WarmRunLauncher
 concurrency:
   pools:
     default_limit: 1
@@ -91,6 +95,14 @@ def _keeps_its_own_storage(folder: Path) -> bool:
     return not {"storage", "event_log_storage"}.isdisjoint(settings)
 
 
+def run_overrides(folder: Path) -> dict[str, Any]:
+    """What a process that executes one run opens differently: the stock event log, held open. Empty when the settings
+    of this folder name a storage of their own, or when there are none."""
+    if not (folder / "dagster.yaml").is_file() or _keeps_its_own_storage(folder):
+        return {}
+    return {"event_log_storage": _event_log(folder)}
+
+
 @contextlib.contextmanager
 def open_instance(home: Home, *, with_output: bool = False) -> Iterator[DagsterInstance]:
     """The home's instance, for a run in this process. `with_output`: also the kept output of steps is at hand."""
@@ -101,8 +113,7 @@ def open_instance(home: Home, *, with_output: bool = False) -> Iterator[DagsterI
     # Dagster reads it where it starts processes of its own.
     os.environ["DAGSTER_HOME"] = str(folder)
     overrides: dict[str, Any] = {} if with_output else dict(_NO_CAPTURE)
-    if not _keeps_its_own_storage(folder):
-        overrides["event_log_storage"] = _event_log(folder)
+    overrides |= run_overrides(folder)
     with DagsterInstance.from_ref(InstanceRef.from_dir(str(folder), overrides=overrides)) as instance:
         yield instance
 

@@ -16,7 +16,7 @@ from typing import Final
 import dagster as dg
 
 from expectations import rules_version
-from orchestration import heartbeat, keys
+from orchestration import heartbeat, keys, warm
 from orchestration.events import Cursor, decide
 from orchestration.resources import HomeResource
 from orchestration.steps import RUN_LOCK, VERDICT_FILE, find_inputs
@@ -152,6 +152,7 @@ def _inputs() -> dg.SensorDefinition:
         if not place.root.is_dir():
             yield dg.SkipReason(f"状态目录 {place.root} 尚不存在。")
             return
+        _keep_warm(context, place)
         heartbeat.beat(place, heartbeat.INPUTS_SENSOR)
         with closing(Ledger(place.ledger_url)) as ledger:
             close_dead_runs(context.instance, ledger)
@@ -168,6 +169,14 @@ def _inputs() -> dg.SensorDefinition:
         yield dg.RunRequest(run_key=f"inputs-{decision.run_key}-{now():%Y%m%dT%H%M%S}", tags=tags)
 
     return inputs_changed
+
+
+def _keep_warm(context: dg.SensorEvaluationContext, home: Home) -> None:
+    try:
+        warm.ensure(home)
+    except OSError as error:
+        # Without it runs only start more slowly.
+        context.log.warning(f"预热进程无法启动：{error}")
 
 
 def _difference(home: Home, ledger: Ledger) -> str:

@@ -125,13 +125,13 @@ class Readers:
 
     def _submit_to_pool(self, job: Job) -> Future[Outcome]:
         if self._pool is None:
-            self._pool = new_pool(self._workers, _limit_memory)
+            self._pool = new_pool(self._workers, limit_memory)
         return self._pool.submit(read_delivery, job, self._parse)
 
     def _alone(self, job: Job) -> Future[Outcome]:
         shutil.rmtree(job.out_dir, ignore_errors=True)
         job.out_dir.mkdir()
-        with new_pool(1, _limit_memory) as pool:
+        with new_pool(1, limit_memory) as pool:
             return pool.submit(read_delivery, job, self._parse)
 
     def _close(self) -> None:
@@ -140,7 +140,7 @@ class Readers:
             self._pool = None
 
 
-def _limit_memory() -> None:
+def limit_memory() -> None:
     """A bomb ends as MemoryError in its own worker and not as the machine's last breath."""
     limit = int(os.environ.get("EDUPLAN_PARSE_MEMORY") or _DEFAULT_MEMORY)
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)

@@ -11,6 +11,9 @@ import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerContext
 from typing import Final
 
 # Imported once by the process all workers are forked from, and not again by each of them. (pyarrow imports pandas at
@@ -29,10 +32,61 @@ def worker_count() -> int:
 
 def new_pool(workers: int, prepare: Callable[[], None] | None = None) -> ProcessPoolExecutor:
     """A pool of `workers` processes, each of which calls `prepare` first and ends when this process does."""
-    # Never fork: the caller may be a daemon with threads and open databases.
+    if (ready := _take_ready(workers, prepare)) is not None:
+        return ready
+    return ProcessPoolExecutor(workers, mp_context=_server(), initializer=_begin, initargs=(prepare,))
+
+
+def start_server() -> None:
+    """Start the process that workers are forked from, so that it imports while this one does something else."""
+    _server()
+    forkserver.ensure_running()
+
+
+def _server() -> ForkServerContext:
+    # Never fork here: the caller may be a daemon with threads and open databases.
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
-    return ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(prepare,))
+    return context
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """A pool whose workers were forked from this process before it had threads."""
+
+    workers: int
+    prepare: Callable[[], None] | None
+    pool: ProcessPoolExecutor
+
+
+_ready: Final[list[_Ready]] = []
+
+
+def keep_ready(prepare: Callable[[], None] | None) -> None:
+    """Fork workers of this process for the first pool that asks for as many with the same `prepare`.
+
+    For a process that has imported what they need, has one thread and has opened nothing. Raises OSError when there can
+    be no more processes.
+    """
+    workers = worker_count()
+    context = multiprocessing.get_context("fork")
+    pool = ProcessPoolExecutor(workers, mp_context=context, initializer=_begin, initargs=(prepare,))
+    # With the first task all are forked, and only then the pool starts its thread.
+    pool.submit(os.getpid)
+    _ready.append(_Ready(workers, prepare, pool))
+
+
+def dismiss_ready() -> None:
+    """End the workers that nobody asked for."""
+    while _ready:
+        _ready.pop().pool.shutdown()
+
+
+def _take_ready(workers: int, prepare: Callable[[], None] | None) -> ProcessPoolExecutor | None:
+    for index, ready in enumerate(_ready):
+        if (ready.workers, ready.prepare) == (workers, prepare):
+            return _ready.pop(index).pool
+    return None
 
 
 def _begin(prepare: Callable[[], None] | None) -> None:

@@ -19,6 +19,11 @@ def now() -> datetime:
     return parse_instant(pinned)
 
 
+def to_the_minute(instant: str) -> str:
+    """An ISO instant with offset as people of the city write it. Raises ValueError."""
+    return f"{datetime.fromisoformat(instant).astimezone(SHANGHAI):%Y-%m-%d %H:%M}"
+
+
 def parse_instant(text: str) -> datetime:
     """Read an ISO instant with offset as Asia/Shanghai time. Raises UsageError when there is no offset or no date."""
     try:

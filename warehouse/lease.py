@@ -47,7 +47,12 @@ class Owner:
     @classmethod
     def of_this_process(cls) -> Owner:
         """The running process. Raises OSError where /proc is missing."""
-        return cls(this_host(), os.getpid(), start_tick(os.getpid()) or 0)
+        return cls.of(os.getpid())
+
+    @classmethod
+    def of(cls, pid: int) -> Owner:
+        """The process of this machine with this id. Raises OSError where /proc is missing."""
+        return cls(this_host(), pid, start_tick(pid) or 0)
 
     def is_dead(self) -> bool:
         """True when it certainly no longer runs; of another host nobody here can say so."""

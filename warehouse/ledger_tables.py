@@ -226,6 +226,9 @@ run_outcome = sa.Table(
     sa.Column("seconds", sa.Float, nullable=False),
 )
 
+# What says how work goes and is rewritten or prunable: no evidence of anything, so in no journal.
+OPERATION: Final = (lease, alert_told, alert_end, run_outcome)
+
 # The chain detects tampering; the triggers keep an honest mistake from becoming one.
 _SQLITE_TRIGGERS: Final = tuple(
     f"CREATE TRIGGER IF NOT EXISTS journal_no_{what} BEFORE {what.upper()} ON journal "

@@ -92,9 +92,12 @@ def answers() -> Answers:
     methods = {row["indicator_id"]: row["method_expected"] for row in _seed("indicator")}
     links = [(row["target_id"], row["indicator_id"]) for row in _seed("target_indicator")]
     links += [(row["target_id"], row["indicator_id"]) for row in _seed("target_partial_answer")]
+    links += [(row["target_id"], row["indicator_id"]) for row in _seed("period_fact")]
+    judged = {row["target_id"]: row["measure"] for row in _seed("standing_rule") if row["measure"]}
+    links += [(target, measure) for target, measure in judged.items() if measure in methods]
     if unknown := sorted({indicator for _, indicator in links if indicator not in methods}):
         raise UsageError(f"对应的指标不在指标表中：{'、'.join(unknown)}。", "请改正 target_indicator 等种子表。")
-    rules = {row["target_id"] for row in _seed("standing_rule") if row["measure"]}
+    rules = {target for target, measure in judged.items() if measure not in methods}
     return Answers(
         computed=frozenset({target for target, indicator in links if methods[indicator] == "computed"} | rules),
         official=frozenset(target for target, indicator in links if methods[indicator] == "official"),

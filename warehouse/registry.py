@@ -1,8 +1,8 @@
 """The plan registry: every measurable statement of a plan as data, and the proof that it agrees with the plan's text.
 
 What belongs here: reading the registry (a dbt seed) and verifying it against a text. What does not: formulas and
-progress (dbt), the rules for a single statement (`warehouse.registry_rules`), headings and offsets
-(`warehouse.plan_text`).
+progress (dbt), the rules for a single statement (`warehouse.registry_rules`), sums of printed numbers
+(`warehouse.registry_sums`), headings and offsets (`warehouse.plan_text`).
 
 "Every quotation stands in the plan exactly once where it says" means:
 - with offsets: the characters at the offsets, line breaks removed, are the quotation; the named section holds the
@@ -25,6 +25,7 @@ from warehouse.errors import UsageError
 from warehouse.paths import project_root
 from warehouse.plan_text import PlanText, Span
 from warehouse.registry_rules import check_statement, increment_words, qualifier_words
+from warehouse.registry_sums import load_sums, parts_make_the_whole
 from warehouse.statement import COLUMNS, Problem, Statement
 
 __all__ = [
@@ -82,8 +83,11 @@ def of_plan(statements: Iterable[Statement], plan_id: str) -> list[Statement]:
 
 
 def check(statements: Sequence[Statement]) -> list[Problem]:
-    """What can be checked without a text: each statement on its own, unique ids, duplicates that lead somewhere."""
-    return [*_unique_ids(statements), *_duplicates(statements), *(p for s in statements for p in check_statement(s))]
+    """What can be checked without a text: each statement on its own, unique ids, duplicates that lead somewhere, wholes
+    beside their parts."""
+    alone = [problem for statement in statements for problem in check_statement(statement)]
+    together = parts_make_the_whole(statements, load_sums())
+    return [*_unique_ids(statements), *_duplicates(statements), *alone, *together]
 
 
 def verify(text: str, statements: Sequence[Statement] | None = None) -> list[Problem]:

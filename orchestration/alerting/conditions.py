@@ -18,6 +18,7 @@ from orchestration.timeliness import late_feeds, release_age
 from sources import contract
 from warehouse import outcomes
 from warehouse.alerts import Alert
+from warehouse.clock import to_the_minute
 from warehouse.errors import EduplanError, Transient
 from warehouse.ledger import Ledger
 from warehouse.manifest import current
@@ -70,7 +71,7 @@ def _runs(ledger: Ledger) -> list[Alert]:
     found = []
     last = outcomes.last(ledger, {*outcomes.DECISIVE, outcomes.FAILED})
     if last is not None and last.outcome == outcomes.FAILED:
-        found.append(Alert(kinds.RUN_FAILED, "", f"{last.at} 的运行没有完成：{last.detail_zh}"))
+        found.append(Alert(kinds.RUN_FAILED, "", f"{to_the_minute(last.at)} 的运行没有完成：{last.detail_zh}"))
     # A run that failed on its way says nothing about a refusal: that stands until a run gets as far again.
     decided = outcomes.last(ledger, outcomes.DECISIVE)
     refusals = {outcomes.GATE_REFUSED: kinds.GATE_REFUSED, outcomes.PUBLICATION_REFUSED: kinds.PUBLICATION_REFUSED}
@@ -146,7 +147,7 @@ def _signs_of_life(home: Home, limits: Limits, at: datetime) -> tuple[list[Alert
     if watch is None:
         return [], frozenset()
     if watch.age(at) > timedelta(seconds=limits.daemon_silent_seconds):
-        told = f"守护进程最后一次心跳在 {watch.at}。"
+        told = f"守护进程最后一次心跳在 {to_the_minute(watch.at)}。"
         return [Alert(kinds.DAEMON_SILENT, "", told)], frozenset({kinds.SENSOR_SILENT})
     longest = timedelta(seconds=limits.sensor_silent_seconds)
     alive_for = at - datetime.fromisoformat(watch.since)
@@ -155,7 +156,7 @@ def _signs_of_life(home: Home, limits: Limits, at: datetime) -> tuple[list[Alert
         one = beats.get(name)
         # After a start every sensor gets as long as it would get later.
         if alive_for > longest and (one is None or one.age(at) > longest):
-            last = f"最后一次检查在 {one.at}" if one is not None else "从未检查"
+            last = f"最后一次检查在 {to_the_minute(one.at)}" if one is not None else "从未检查"
             silent.append(Alert(kinds.SENSOR_SILENT, name, f"传感器 {name} {last}。"))
     return silent, frozenset()
 
@@ -163,7 +164,7 @@ def _signs_of_life(home: Home, limits: Limits, at: datetime) -> tuple[list[Alert
 def _away(home: Home, limits: Limits, at: datetime) -> list[Alert]:
     longest = timedelta(seconds=limits.away_seconds)
     return [
-        Alert(kinds.SOURCE_AWAY, source, f"来源 {source} 自 {why.since} 起无法访问：{why.problem_zh}")
+        Alert(kinds.SOURCE_AWAY, source, f"来源 {source} 自 {to_the_minute(why.since)} 起无法访问：{why.problem_zh}")
         for source, why in heartbeat.away(heartbeat.beats(home)).items()
         if at - datetime.fromisoformat(why.since) >= longest
     ]

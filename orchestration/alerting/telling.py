@@ -23,7 +23,7 @@ from orchestration.alerting.ends import Message, Sender, ping, senders
 from orchestration.alerting.settings import load
 from warehouse import alerts
 from warehouse.alerts import OPENED, Alert, News
-from warehouse.clock import now
+from warehouse.clock import now, to_the_minute
 from warehouse.errors import EduplanError, Fault, Transient
 from warehouse.files import canonical_json, pretty_json, sha256_bytes, write_atomic
 from warehouse.ledger import Ledger
@@ -117,10 +117,11 @@ def compose(news: Sequence[News]) -> Message:
 
 
 def _line(one: dict[str, Any]) -> str:
+    at = to_the_minute(one["at"])
     if one["action"] != OPENED:
-        return f"✓ 已恢复：{one['title_zh']}（{one['at'][:16]}）\n{one['detail_zh']}"
+        return f"✓ 已恢复：{one['title_zh']}（{at}）\n{one['detail_zh']}"
     page = f"处置手册：{one['runbook']}"
-    return f"✗ {one['title_zh']}（{one['at'][:16]}）\n{one['detail_zh']}\n怎么办：{one['remedy_zh']}\n{page}"
+    return f"✗ {one['title_zh']}（{at}）\n{one['detail_zh']}\n怎么办：{one['remedy_zh']}\n{page}"
 
 
 # -- while the ledger is away -----------------------------------------------------------------------------------------
@@ -176,7 +177,11 @@ def _absence_news(absence: Absence) -> News:
 
 
 def _absence_alert(absence: Absence) -> Alert:
-    return Alert(kinds.LEDGER_AWAY, "", f"台账数据库自 {absence.since[:16]} 起无法访问；期间不收取、不发布，不丢失。")
+    return Alert(
+        kinds.LEDGER_AWAY,
+        "",
+        f"台账数据库自 {absence.since[:16].replace('T', ' ')} 起无法访问；期间不收取、不发布，不丢失。",
+    )
 
 
 def _enter_absence(home: Home, ledger: Ledger, at: datetime) -> None:

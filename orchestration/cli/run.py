@@ -18,6 +18,7 @@ from orchestration.report import RunRecord
 from orchestration.steps import open_workbench, refused_deliveries, report_path, take_in
 from sources.intake import IntakeReport
 from sources.receipts import STATUS_ZH, receipt_path
+from sources.workers import start_server
 from warehouse import outcomes
 from warehouse.clock import now
 from warehouse.errors import EduplanError, Refused, Transient
@@ -55,6 +56,8 @@ def run_once(home: Home, *, record: RunRecord, settle: float | None = None) -> N
     When it is refused, says where the report lies. Raises Refused (gate, tests, lock), Fault and whatever else a
     station raises as EduplanError.
     """
+    # Readers' modules and Dagster are imported beside each other.
+    start_server()
     from orchestration.instance import run_job
 
     home.ensure()

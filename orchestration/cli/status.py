@@ -9,12 +9,12 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final
 
 from orchestration.cli.console import out, print_json, table
 from orchestration.cli.main import OK, REFUSED
-from warehouse.clock import SHANGHAI
+from warehouse.clock import to_the_minute
 from warehouse.errors import EduplanError, Refused
 from warehouse.ledger import Ledger
 from warehouse.manifest import current
@@ -133,18 +133,18 @@ def _print_release(content: Mapping[str, Any]) -> None:
         return
     _say(f"当前发布：{release['release_id']}（{_long(release['age_seconds'])}前）")
     if release["behind_since"]:
-        _say(f"尚未发布：{_instant(release['behind_since'])} 起收取的报送件还不在当前发布中")
+        _say(f"尚未发布：{to_the_minute(release['behind_since'])} 起收取的报送件还不在当前发布中")
 
 
 def _print_runs(content: Mapping[str, Any]) -> None:
     running, last = content["running"], content["last_run"]
     if running:
-        _say(f"正在运行：{running['host']} 进程 {running['pid']}，自 {_instant(running['since'])}")
+        _say(f"正在运行：{running['host']} 进程 {running['pid']}，自 {to_the_minute(running['since'])}")
     else:
         _say("正在运行：无")
     if last is not None:
         by = "手工发起" if last["asked_by"] == "manual" else f"由 {last['asked_by']} 发起"
-        _say(f"上次运行：{_instant(last['at'])} {_RUN_ZH[last['outcome']]}（{by}，用时 {last['seconds']:.0f} 秒）")
+        _say(f"上次运行：{to_the_minute(last['at'])} {_RUN_ZH[last['outcome']]}（{by}，用时 {last['seconds']:.0f} 秒）")
 
 
 def _print_waiting(content: Mapping[str, Any]) -> None:
@@ -162,7 +162,7 @@ def _print_daemon(content: Mapping[str, Any]) -> None:
         more = f"；无声的传感器：{'、'.join(silent)}" if silent else ""
         _say(f"守护进程：心跳在 {_long(beat['age_seconds'])}前{more}")
     for source, why in list(content["away"].items())[:_SHOWN]:
-        _say(f"来源无法访问：{source}，自 {_instant(why['since'])}")
+        _say(f"来源无法访问：{source}，自 {to_the_minute(why['since'])}")
 
 
 def _print_alerts(found: Sequence[Mapping[str, Any]], *, shown: int) -> None:
@@ -185,7 +185,7 @@ def _print_kind(found: Sequence[Mapping[str, Any]], shown: int) -> None:
     mark = "✗" if first["severity"] == "critical" else "!"
     _say(f"  {mark} {first['title_zh']}（{len(found)} 条，手册 {first['runbook']}）：{first['remedy_zh']}")
     for one in found[-shown:]:
-        _say(f"    {_instant(one['at'])} {one['detail_zh']}")
+        _say(f"    {to_the_minute(one['at'])} {one['detail_zh']}")
     if len(found) > shown:
         _say(f"    其余 {len(found) - shown} 条用 eduplan alerts 查看。")
 
@@ -196,8 +196,9 @@ def _print_refusals(content: Mapping[str, Any]) -> None:
         _say(f"门禁拒绝候选 {gate['candidate_id']}（{len(gate['reasons'])} 项）：")
         for reason in gate["reasons"][:_SHOWN]:
             _say(f"  {reason}")
-    if content["publication"] is not None:
-        _say(f"拒绝发布（{_instant(content['publication']['at'])}）：{content['publication']['reason']}")
+    told = {one["kind"] for one in content["alerts"]}
+    if content["publication"] is not None and "publication_refused" not in told:
+        _say(f"拒绝发布（{to_the_minute(content['publication']['at'])}）：{content['publication']['reason']}")
     for hold in content["held"][:_SHOWN]:
         _say(f"暂缓采用：{hold['feed']} {hold['delivery_id']}：{hold['reason']}")
     for row in content["refused"][:_SHOWN]:
@@ -207,7 +208,7 @@ def _print_refusals(content: Mapping[str, Any]) -> None:
 def _print_ends(found: Sequence[Mapping[str, Any]]) -> None:
     for end in found:
         if end["attempts"]:
-            again = f"，{_instant(end['next_at'])} 后重试" if end["next_at"] else ""
+            again = f"，{to_the_minute(end['next_at'])} 后重试" if end["next_at"] else ""
             _say(f"告警端 {end['name']}：{end['untold']} 条未送达（{end['error_zh']}）{again}")
 
 
@@ -234,11 +235,6 @@ def _coverage(late: Sequence[Mapping[str, Any]]) -> str:
     newest = sorted(late, key=lambda one: -one["period"])[:2]
     told = "，".join(f"{one['period']} {one['expected'] - one['missing']}/{one['expected']}" for one in newest)
     return (f"{told} 等 {len(late)} 年" if len(late) > 2 else told) or "齐"
-
-
-def _instant(text: str) -> str:
-    """An ISO instant as people of the city write it, to the minute."""
-    return f"{datetime.fromisoformat(text).astimezone(SHANGHAI):%Y-%m-%d %H:%M}"
 
 
 def _long(seconds: int) -> str:

@@ -17,13 +17,14 @@ from sources.sample.indicators import AreaTruth, roll_up
 from sources.sample.population import LEVELS
 from sources.sample.population_files import Key, write_population
 from sources.sample.programme_files import ProgrammesWritten, write_programmes
+from sources.sample.programmes import tally
 from sources.sample.truth_files import INDICATOR_HEADER, damaged_rows, write_table
 
 FURTHER_FEEDS = ("population", "higher_education", "programme_register", "fiscal_accounts")
 _AGES = {"pre_gross_enrolment": (3, 5), "senior_gross_enrolment": (15, 17)}
 _LEARNERS = {"pre_gross_enrolment": "pre_enrolment", "senior_gross_enrolment": "senior_enrolment"}
 _FISCAL_HEADER = ("area_code", "fiscal_year", "status", *AMOUNTS, "civil_servant_pay", "teacher_pay")
-_PROGRAMME_HEADER = ("target", "year", "recognised")
+_PROGRAMME_HEADER = ("target", "year", "recognised", "standing", "since_2016", "since_2021", "objects")
 _STAFF_HEADER = ("year", "institution_kind", "full_time_teachers", "professional_teachers", "dual_qualified")
 _SCALE = {
     "he_total_scale": ("doctor", "master", "bachelor", "college", "adult", "online", "self_study"),
@@ -135,12 +136,13 @@ def _programmes(further: Further, wish: Wish) -> None:
 
 
 def _recognised(written: ProgrammesWritten, years: Sequence[int]) -> list[list[str]]:
-    """What stands recognised at the end of each year: granted less withdrawn, of all decisions handed in."""
+    """Granted less withdrawn by the end of each year, of all decisions handed in, and what stands then."""
     found: list[list[str]] = []
     for target in sorted({event.target for event in written.events}):
         for year in years:
             net = sum(event.net for event in written.events if event.target == target and event.year <= year)
-            found.append([target, str(year), str(net)])
+            counts = vars(tally(written.events, target, year)).values()
+            found.append([target, str(year), str(net), *map(str, counts)])
     return found
 
 

@@ -13,8 +13,9 @@ education, which is not part of the sample; the ratios below give about 35.6万 
 number.
 """
 
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 from warehouse.errors import UsageError
@@ -93,7 +94,7 @@ class Profile:
 
     name: str
     number: int
-    scale: int
+    scale: float
     even: bool
     attached_share: float
     breeds: tuple[Breed, ...]
@@ -163,12 +164,31 @@ PROFILES: Mapping[str, Profile] = MappingProxyType(
 )
 
 
+_GROWN = re.compile(r"(\w+)-x([1-9]\d?)")
+
+
 def profile_of(name: str) -> Profile:
-    """The profile of that name.
+    """The profile of that name; `small-x4` is `small` with four times the schools and four times every total.
 
     Raises:
         UsageError: there is no such profile.
     """
-    if name not in PROFILES:
+    grown = _GROWN.fullmatch(name)
+    base = grown[1] if grown else name
+    if base not in PROFILES:
         raise UsageError(f"没有名为“{name}”的样例城市规模", f"可选：{'、'.join(PROFILES)}")
-    return PROFILES[name]
+    return _times(PROFILES[base], name, int(grown[2])) if grown else PROFILES[base]
+
+
+def _times(profile: Profile, name: str, factor: int) -> Profile:
+    breeds = tuple(
+        replace(
+            breed,
+            standing_2020=breed.standing_2020 * factor,
+            opened=breed.opened * factor,
+            closed=breed.closed * factor,
+            municipal_2020=breed.municipal_2020 * factor,
+        )
+        for breed in profile.breeds
+    )
+    return replace(profile, name=name, scale=profile.scale / factor, breeds=breeds)

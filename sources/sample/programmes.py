@@ -5,7 +5,7 @@ Belongs here: the events, made up from the plan registry's own targets. Does not
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
@@ -65,6 +65,36 @@ class Event:
     def net(self) -> int:
         """What the decision adds to what is recognised."""
         return self.quantity if self.decision == "granted" else -self.quantity
+
+
+@dataclass(frozen=True)
+class Tally:
+    """What stands recognised for a target at the end of a year, granted and not yet withdrawn: the quantity of all
+    decisions, of those since 2016 and since 2021, and how many different objects have a code."""
+
+    standing: int
+    since_2016: int
+    since_2021: int
+    objects: int
+
+
+def tally(made: Sequence[Event], target: str, year: int) -> Tally:
+    """Count a target's decisions up to the end of a year; a withdrawal takes back the grant of the same number.
+
+    Persons are handed in without a name or code, so nothing tells which grant of theirs is withdrawn: a withdrawal
+    takes its number off the year it falls in.
+    """
+    own = [event for event in made if event.target == target and event.year <= year]
+    withdrawn = {event.event_id[:-1] for event in own if event.decision == "withdrawn"}
+    standing = [event for event in own if event.decision == "granted" and event.event_id[:-1] not in withdrawn]
+    counting = [event for event in own if event.object_kind == "person"]
+    counting += [event for event in standing if event.object_kind != "person"]
+
+    def since(first: int) -> int:
+        return sum(event.net for event in counting if event.year >= first)
+
+    objects = {event.object_code for event in standing if event.object_code}
+    return Tally(since(0), since(2016), since(2021), len(objects))
 
 
 def counted() -> list[Statement]:

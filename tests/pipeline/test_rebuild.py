@@ -43,7 +43,8 @@ def test_on_an_empty_machine_ledger_and_archive_give_the_same_release_and_its_ro
     lost = json.loads(eduplan(home, *question).stdout)
     assert lost["rows"] is None
     assert f"eduplan rebuild {release}" in lost["rows_note"]
-    told = json.loads(eduplan(home, "rebuild", release, "--json").stdout)
+    # With one reader, where the release had as many as there are processors.
+    told = json.loads(eduplan(home, "rebuild", release, "--json", EDUPLAN_WORKERS="1").stdout)
     assert told["equal"] is True
     assert told["same_code"] is True
     assert told["fingerprint"] == manifest["fingerprint"]

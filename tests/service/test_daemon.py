@@ -21,7 +21,8 @@ import pytest
 import sqlalchemy as sa
 import yaml
 
-from orchestration import heartbeat
+from orchestration import heartbeat, warm, warm_launcher
+from orchestration.instance import open_instance
 from orchestration.steps import RUN_LOCK
 from sources.intake import delivery_id
 from tests.pipeline.conftest import released
@@ -29,6 +30,7 @@ from tests.service.daemon import Daemon, running
 from tests.service.services import NatsServer, PageSet, PopulationService, S3Server, SftpServer
 from tests.service.services import running as serving
 from tests.support import finance_table, flat_deliveries, lists
+from tests.support.command import eduplan
 from warehouse.clock import now
 from warehouse.files import sha256_bytes
 from warehouse.lease import standing
@@ -225,6 +227,7 @@ def test_files_dropped_in_a_burst_are_taken_in_whole_and_lead_to_a_release(city:
 
 def test_every_other_way_in_leads_to_a_release_and_together_to_few(city: City) -> None:
     before = city.releases()
+    city.wait(lambda: warm.answers(city.home), "the daemon has no warm process")
     register = sorted(city.home.inbox.glob(f"teacher_register/**/{DISTRICT}*在编*{YEAR}.csv"))[0].read_bytes()
     fewer = b"\r\n".join(register.rstrip().split(b"\r\n")[:-1]) + b"\r\n"
     (city.sftp.root / "名册.csv").write_bytes(fewer)
@@ -248,6 +251,17 @@ def test_every_other_way_in_leads_to_a_release_and_together_to_few(city: City) -
     city.wait(lambda: ways <= arrived(), f"{ways} did not all reach a release")
     # Five events close together: not five releases.
     assert city.releases() - before <= 3
+
+
+def test_runs_are_forked_from_the_warm_process_and_their_release_is_what_a_fresh_one_makes(city: City) -> None:
+    with open_instance(city.home) as instance:
+        tags = [run.tags for run in instance.get_runs()]
+    assert any(warm_launcher.TAG in found for found in tags)
+    # Warm, after many events and with as many readers as there are processors; against cold, at once, with one reader.
+    told = json.loads(
+        eduplan(city.home.root, "rebuild", city.home.current.readlink().name, "--json", EDUPLAN_WORKERS="1").stdout
+    )
+    assert told["equal"] is True
 
 
 @pytest.mark.skipif(not SOAK, reason="EDUPLAN_SOAK=1 runs the long trials; test_services_away.py has the short form")

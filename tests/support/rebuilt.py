@@ -13,7 +13,7 @@ from pathlib import Path
 import duckdb
 import pytest
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
-from dbt.cli.main import dbtRunner
+from dbt.cli.main import dbtRunner, dbtRunnerResult
 
 from sources.contract import feed_table
 from sources.intake import contract_versions
@@ -25,8 +25,8 @@ from warehouse.records import DeliveryRow
 BAD = ("error", "fail", "warn", "runtime error", "skipped")
 
 
-def run_dbt(project: Path, database: Path, artefacts: Path, *arguments: str) -> None:
-    """One dbt command on `database`, its files in `artefacts`; AssertionError with what dbt warns of or fails in."""
+def invoke_dbt(project: Path, database: Path, artefacts: Path, *arguments: str) -> dbtRunnerResult:
+    """One dbt command on `database` in this process, its files in `artefacts`, whatever comes of it."""
     command = ["--quiet", "--no-use-colors", *arguments, "--project-dir", str(project), "--profiles-dir", str(project)]
     command += ["--target-path", str(artefacts), "--log-path", str(artefacts)]
     with pytest.MonkeyPatch.context() as patch:
@@ -34,9 +34,14 @@ def run_dbt(project: Path, database: Path, artefacts: Path, *arguments: str) -> 
         patch.setenv("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
         patch.setenv("DBT_VERSION_CHECK", "false")
         try:
-            done = dbtRunner().invoke(command)
+            return dbtRunner().invoke(command)
         finally:
             DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
+
+
+def run_dbt(project: Path, database: Path, artefacts: Path, *arguments: str) -> None:
+    """One dbt command that must succeed; AssertionError with what dbt warns of or fails in."""
+    done = invoke_dbt(project, database, artefacts, *arguments)
     results = done.result if isinstance(done.result, list) else getattr(done.result, "results", [])
     bad = [f"{item.node.name}: {item.status} {item.message}" for item in results if item.status in BAD]
     assert done.success, bad or done.exception

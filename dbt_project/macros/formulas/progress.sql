@@ -219,3 +219,18 @@
         ''
     )
 {%- endmacro %}
+
+{% macro series_break_text(value) -%}
+    case
+        when {{ value }}.previous_period is null and {{ value }}.last_break_year = {{ value }}.period
+            then concat('数列自本年开始：', {{ value }}.breaks_zh)
+        when {{ value }}.previous_segment <> {{ value }}.series_segment
+            then concat(
+                '与', cast({{ value }}.previous_period as varchar), '年之间数列中断：',
+                case
+                    when length({{ value }}.series_segment) > length({{ value }}.previous_segment) then {{ value }}.breaks_zh
+                    else {{ value }}.previous_breaks_zh
+                end
+            )
+    end
+{%- endmacro %}

@@ -8,6 +8,13 @@
     end
 {%- endmacro %}
 
+{% macro about_status(value, limit) -%}
+    case
+        when abs({{ value }} - {{ limit }}) <= {{ limit }} * {{ var('about_tolerance_percent') }} / 100.0 then 'holds'
+        else 'broken'
+    end
+{%- endmacro %}
+
 {% macro rule_status_zh(status) -%}
     case {{ status }}
         when 'holds' then '符合'

@@ -61,26 +61,7 @@ with counted as (
 ),
 
 figures as (
-    select
-        figures.stat_year,
-        figures.school_code,
-        figures.stage,
-        figures.measure,
-        figures.value,
-        figures.delivery_id,
-        figures.member,
-        figures.sheet,
-        figures.row_no,
-        figures.source_cell,
-        max(case when figures.measure = 'class_total' then figures.value end) over (
-            partition by figures.delivery_id, figures.stat_year, figures.school_code, figures.stage
-        ) is not null as has_class_form
-    from {{ ref('stg_census_figure') }} as figures
-    -- A figure reported twice counts once, with its higher value.
-    qualify row_number() over (
-        partition by figures.delivery_id, figures.stat_year, figures.school_code, figures.stage, figures.measure
-        order by figures.value desc, figures.member asc, figures.sheet asc, figures.row_no asc, figures.source_cell asc
-    ) = 1
+    {{ figures_once() }}
 )
 
 select

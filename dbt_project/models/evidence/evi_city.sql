@@ -34,13 +34,7 @@
     ('denominator', 'primary', 'entrants', '+ ' ~ cohort_years(), 'junior', '+ ' ~ cohort_years()),
 ] -%}
 with figures as (
-    select figures.* from {{ ref('stg_census_figure') }} as figures
-    where figures.measure in ('entrants', 'expected_graduates')
-    -- A figure reported twice counts once, with its higher value.
-    qualify row_number() over (
-        partition by figures.delivery_id, figures.stat_year, figures.school_code, figures.stage, figures.measure
-        order by -figures.value, figures.member, figures.sheet, figures.row_no, figures.source_cell
-    ) = 1
+    {{ figures_once() }}
 ),
 
 named as (

@@ -14,28 +14,14 @@
     ('group_schooling_share_core', 'denominator', 'is_core and is_compulsory'),
     ('district_schooling_share', 'numerator', 'is_compulsory and is_in_school_district'),
     ('district_schooling_share', 'denominator', 'is_compulsory'),
+    ('district_schooling_share_core', 'numerator', 'is_core and is_compulsory and is_in_school_district'),
+    ('district_schooling_share_core', 'denominator', 'is_core and is_compulsory'),
     ('compulsory_oversize_schools', 'numerator', 'is_compulsory and is_oversize'),
     ('complete_middle_schools', 'numerator', "school_type_code = '341'"),
     ('special_school_coverage_200k', 'numerator', 'is_first_special'),
 ] -%}
-with compulsory_pupils as (
-    select
-        period,
-        school_code,
-        sum(enrolment) as pupils
-    from {{ ref('int_school_stage_year') }}
-    where stage in ('primary', 'junior')
-    group by period, school_code
-),
-
-senior_pupils as (
-    select
-        period,
-        school_code,
-        sum(enrolment) as pupils
-    from {{ ref('int_school_stage_year') }}
-    where stage = 'senior_general'
-    group by period, school_code
+with classed as (
+    {{ classed_schools() }}
 ),
 
 schools as (
@@ -47,12 +33,12 @@ schools as (
         schools.is_in_school_district,
         schools.counts_as_school and schools.counting_stage is not null as is_counted,
         schools.counts_as_school and schools.counting_stage = 'preschool' as is_kindergarten,
-        {{ is_grade2_or_above('schools.kindergarten_grade') }} as is_grade2_plus,
-        {{ is_grade1_or_above('schools.kindergarten_grade') }} as is_grade1_plus,
-        {{ is_general_school('schools.counts_as_school', 'schools.stages') }} as is_general_school,
-        {{ is_oversize_senior_school('senior_pupils.pupils') }} as is_oversize_senior,
-        {{ is_compulsory_school('schools.counts_as_school', 'schools.stages') }} as is_compulsory,
-        {{ is_oversize_school('pupils.pupils', 'schools.stages') }} as is_oversize,
+        schools.is_grade2_plus,
+        schools.is_grade1_plus,
+        schools.is_general_school,
+        schools.is_oversize_senior,
+        schools.is_compulsory,
+        schools.is_oversize,
         coalesce(areas.subgroup_zh = '中心城区', false) as is_core,
         -- A district counts once however many special schools it has: the first stands for it.
         coalesce(areas.area_level = 'district' and areas.population_2020 >= 200000, false)
@@ -67,17 +53,9 @@ schools as (
         schools.member,
         schools.sheet,
         schools.row_no
-    from {{ ref('int_school_year') }} as schools
+    from classed as schools
     inner join {{ ref('stg_area') }} as areas
         on schools.area_code = areas.area_code
-    left join compulsory_pupils as pupils
-        on
-            schools.period = pupils.period
-            and schools.school_code = pupils.school_code
-    left join senior_pupils
-        on
-            schools.period = senior_pupils.period
-            and schools.school_code = senior_pupils.school_code
 ),
 
 -- The denominator counts districts: what proves one is that its report was taken in, and the census in seed `area`.

@@ -28,6 +28,7 @@
     ('group_schooling_share', 'compulsory_in_group', 'compulsory_schools'),
     ('group_schooling_share_core', 'core_in_group', 'core_schools'),
     ('district_schooling_share', 'compulsory_in_district', 'compulsory_schools'),
+    ('district_schooling_share_core', 'core_in_district', 'core_schools'),
     ('compulsory_oversize_schools', 'compulsory_oversize', none),
     ('complete_middle_schools', 'complete_middle_schools', none),
     ('special_school_coverage_200k', 'large_with_special_school', 'large_districts'),
@@ -116,6 +117,7 @@ schools as (
         compulsory_oversize,
         complete_middle_schools,
         case when subgroup_zh = '中心城区' then compulsory_in_group end as core_in_group,
+        case when subgroup_zh = '中心城区' then compulsory_in_district end as core_in_district,
         case when subgroup_zh = '中心城区' then compulsory_schools end as core_schools,
         case when has_200k_people then 1 else 0 end as large_districts,
         case when has_200k_people and special_schools > 0 then 1 else 0 end as large_with_special_school

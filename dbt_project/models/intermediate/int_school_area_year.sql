@@ -1,39 +1,5 @@
-with compulsory_pupils as (
-    select
-        period,
-        school_code,
-        sum(enrolment) as pupils
-    from {{ ref('int_school_stage_year') }}
-    where stage in ('primary', 'junior')
-    group by period, school_code
-),
-
-senior_pupils as (
-    select
-        period,
-        school_code,
-        sum(enrolment) as pupils
-    from {{ ref('int_school_stage_year') }}
-    where stage = 'senior_general'
-    group by period, school_code
-),
-
-schools as (
-    select
-        schools.*,
-        {{ is_compulsory_school('schools.counts_as_school', 'schools.stages') }} as is_compulsory,
-        {{ is_oversize_school('pupils.pupils', 'schools.stages') }} as is_oversize,
-        {{ is_general_school('schools.counts_as_school', 'schools.stages') }} as is_general_school,
-        {{ is_oversize_senior_school('senior_pupils.pupils') }} as is_oversize_senior
-    from {{ ref('int_school_year') }} as schools
-    left join compulsory_pupils as pupils
-        on
-            schools.period = pupils.period
-            and schools.school_code = pupils.school_code
-    left join senior_pupils
-        on
-            schools.period = senior_pupils.period
-            and schools.school_code = senior_pupils.school_code
+with schools as (
+    {{ classed_schools() }}
 ),
 
 counted as (
@@ -41,12 +7,10 @@ counted as (
         period,
         area_code,
         count(*) filter (where counts_as_school and counting_stage = 'preschool') as kindergartens,
-        count(*) filter (
-            where counts_as_school and counting_stage = 'preschool' and {{ is_grade2_or_above('kindergarten_grade') }}
-        ) as kindergartens_grade2_plus,
-        count(*) filter (
-            where counts_as_school and counting_stage = 'preschool' and {{ is_grade1_or_above('kindergarten_grade') }}
-        ) as kindergartens_grade1_plus,
+        count(*) filter (where counts_as_school and counting_stage = 'preschool' and is_grade2_plus)
+            as kindergartens_grade2_plus,
+        count(*) filter (where counts_as_school and counting_stage = 'preschool' and is_grade1_plus)
+            as kindergartens_grade1_plus,
         count(*) filter (where is_general_school) as general_schools,
         count(*) filter (where is_general_school and (is_in_group or is_in_school_district)) as general_in_either,
         count(*) filter (where is_general_school and is_oversize_senior) as senior_oversize,

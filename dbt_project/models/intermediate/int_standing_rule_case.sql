@@ -68,12 +68,15 @@ from_indicators as (
         'all' as school_kind,
         rules.unit_zh,
         cast(facts.value as decimal(24, 4)) as left_value,
-        cast(1 as decimal(24, 4)) as right_value,
+        cast(rules.limit_value as decimal(24, 4)) as right_value,
         case
+            when facts.value is null then '没有数'
             when facts.publish_status <> 'final' then concat('覆盖不全；', facts.note)
+            {%- if var('about_tolerance_percent') == 0 %}
             else '约数，未约定容差'
+            {%- endif %}
         end as reason,
-        'cannot_assess' as compared,
+        {{ about_status('facts.value', 'rules.limit_value') }} as compared,
         cast(null as varchar) as remark
     from rules
     inner join {{ ref('fct_indicator_value') }} as facts

@@ -69,17 +69,12 @@ facts as (
         facts.method,
         facts.publish_status,
         facts.note,
-        segments.segment
+        facts.series_segment as segment
     from targets
     inner join {{ ref('fct_indicator_value') }} as facts
         on
             targets.indicator_id = facts.indicator_id
             and targets.area_code = facts.area_code
-    inner join {{ ref('int_series_break') }} as segments
-        on
-            facts.indicator_id = segments.indicator_id
-            and facts.area_code = segments.area_code
-            and facts.period = segments.period
     union all
     select
         target_id,
@@ -90,7 +85,7 @@ facts as (
         'register' as method,
         publish_status,
         note,
-        0 as segment
+        '' as segment
     from {{ ref('int_register_count') }}
 ),
 

@@ -3,7 +3,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -108,7 +107,7 @@ def test_the_manifest_is_parsed_once_for_one_state_of_the_files_and_anew_for_ano
 class Doomed(dbt_ahead.DbtProcess):
     """Looks alive when it is asked and is gone when it gets its orders."""
 
-    def begin(self, arguments: Sequence[str]) -> subprocess.Popen[bytes]:
+    def begin(self, arguments: Sequence[str]) -> dbt_ahead.Running:
         self.process.kill()
         os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
         return super().begin(arguments)
@@ -118,8 +117,8 @@ def test_a_process_that_dies_before_its_orders_is_replaced_by_a_fresh_one(
     home: Home, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dbt_ahead, "_CHILD", [sys.executable, "-c", "print(input())"])
-    digest = dbt._project_digest()
-    monkeypatch.setattr(dbt, "_project_digest", lambda: digest)
+    digest = dbt.project_digest()
+    monkeypatch.setattr(dbt, "project_digest", lambda: digest)
     started = dbt.start_ahead(home)
     process = dbt._begin(home, Doomed(started.process, started.digest), home.root / "artefacts")
     said, _ = process.communicate()

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import yaml
 from dagster import (
@@ -224,3 +225,15 @@ def test_a_senseless_window_is_wrong_usage(text: str, monkeypatch: pytest.Monkey
     monkeypatch.setenv(sensors.WINDOW_VARIABLE, text)
     with pytest.raises(UsageError):
         sensors.window_seconds()
+
+
+def test_memory_is_flat_while_a_thousand_files_wait(home: Home, ledger: Ledger, instance: DagsterInstance) -> None:
+    for number in range(1000):
+        hand_in(home, number)
+    cursors: dict[str, str | None] = {}
+    held = []
+    for _round in range(15):
+        for name in ("folder_arrivals", "inputs_changed", "watch"):
+            cursors[name] = tick(name, home, instance, cursors.get(name)).cursor
+        held.append(psutil.Process().memory_info().rss)
+    assert held[-1] - held[4] < 20 << 20, [size >> 20 for size in held]

@@ -67,7 +67,7 @@ def test_one_screen_says_how_everything_stands(
         "告警：10 条未解除，其中严重 1 条",
         "  ✗ 重大变化无报送件可解释，拒绝发布（1 条，手册 docs/runbook/publication_refused.md）",
         "    其余 6 条用 eduplan alerts 查看。",
-        f"拒绝发布（2025-09-30 10:00）：{told}",
+        f"    2025-09-30 10:00 {told}",
         "告警端 mail：10 条未送达（告警端 mail 无法送达（ConnectionRefusedError）。），2025-09-30 10:00 后重试",
         "高等教育 higher_education",
     ):

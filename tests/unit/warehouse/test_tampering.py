@@ -12,6 +12,7 @@ import pytest
 
 from tests.support.candidate_kit import REPORT, delivery, judged, make_candidate
 from warehouse import ledger_tables as t
+from warehouse.alerts import Alert, update
 from warehouse.attestation import HEAD_FILE
 from warehouse.holds import Hold
 from warehouse.ledger import ArrivalEvent, Ledger
@@ -21,13 +22,13 @@ from warehouse.release import publish
 from warehouse.signing import PUBLIC_KEY
 from warehouse.verify import verify
 
-# A lease says who works at this moment and is rewritten all the time: it is no evidence of anything, so not journaled.
-TABLES = sorted(set(t.metadata.tables) - {t.lease.name})
+# Who works at this moment, who was told: no evidence of anything, so not journaled.
+TABLES = sorted(set(t.metadata.tables) - {table.name for table in t.OPERATION})
 
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """Two releases, a withdrawal and a delivery after them, and an arrival that brought nothing new."""
+    """Two releases, a withdrawal, an alert and a delivery after them, and an arrival that brought nothing new."""
     home = Home(tmp_path_factory.mktemp("tamper") / "home").ensure()
     ledger = Ledger(home.ledger_url)
     for value in (1.0, 2.0):
@@ -39,6 +40,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Home:
     late = delivery(home, ledger, "after the last release", period=2024)
     arrival = ("folder", "inbox/again.csv", "1-2", late.feed, late.sha256, late.delivery_id, "duplicate", "某区教委")
     ledger.record_event(ArrivalEvent(*arrival, at=late.received_at))
+    update(ledger, [Alert("feed_late", "school_census/2025", "缺 3 件")], late.received_at)
     ledger.close()
     with sqlite3.connect(home.root / "ledger.db") as raw:
         raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")

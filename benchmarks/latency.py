@@ -1,0 +1,128 @@
+"""Events under a real daemon: a corrected list falls into the inbox, and the clock runs until readers see its release.
+
+Started by `run.py` in a process of its own. Prints one JSON object an event.
+Belongs here: the daemon, the events and growing a home's history. What does not: what is compared (`run.py`).
+
+    python benchmarks/latency.py events  HOME EVENTS          # round 0 is not counted
+    python benchmarks/latency.py history HOME TIMES           # further reports: TIMES as many deliveries
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from child import emit, lists, mangle
+
+from orchestration import warm
+from orchestration.instance import dagster_home
+from sources.intake import delivery_id
+from warehouse.archive import store_bytes
+from warehouse.ledger import Ledger, Reading
+from warehouse.paths import Home, project_root
+from warehouse.records import DeliveryRow
+
+LOOK_SECONDS = 0.05
+READY_SECONDS = 300.0
+EVENT_SECONDS = 900.0
+# Between two events the daemon comes to rest, as it would between two offices.
+REST_SECONDS = 6.0
+BATCH = 500
+
+
+@contextmanager
+def daemon(home: Home) -> Iterator[None]:
+    """A Dagster daemon on the home, in a session of its own, ended with everything it started."""
+    environment = {**os.environ, "DAGSTER_HOME": str(dagster_home(home)), "DAGSTER_DISABLE_TELEMETRY": "1"}
+    environment |= {"EDUPLAN_HOME": str(home.root), "PYTHONUTF8": "1"}
+    command = [sys.executable, "-m", "dagster._daemon", "run", "-m", "orchestration.definitions"]
+    with (home.root.with_name(f"{home.root.name}-daemon.log")).open("ab") as log:
+        process = subprocess.Popen(
+            command, env=environment, cwd=project_root(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+            start_new_session=True,
+        )  # fmt: skip
+        try:
+            yield
+        finally:
+            os.killpg(process.pid, signal.SIGTERM)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                process.wait()
+
+
+def wait_for(done: Callable[[], bool], limit: float, what: str) -> float:
+    """Seconds until `done()` is true. Raises SystemExit after `limit`."""
+    started = time.perf_counter()
+    while not done():
+        if time.perf_counter() - started > limit:
+            raise SystemExit(f"{what} took longer than {limit:.0f} s")
+        time.sleep(LOOK_SECONDS)
+    return time.perf_counter() - started
+
+
+def events(home: Home, count: int) -> None:
+    """Corrections one after the other; each is timed from its rename into the inbox to the new `current`."""
+    last_year = max(path.stem.split("学年初")[0][-4:] for path in lists(home))
+    by_size = sorted((path for path in lists(home) if last_year in path.name), key=lambda path: path.stat().st_size)
+    source = by_size[len(by_size) // 2]
+    with daemon(home):
+        ready = wait_for(lambda: warm.answers(home), READY_SECONDS, "the warm process")
+        for number in range(count + 1):
+            part = home.root / f"correction-{number}.part"
+            mangle(source, part, number + 1 + int(time.time()) % 100_000)
+            before = home.current.readlink()
+            part.replace(home.inbox / "school_census" / f"更正{os.getpid()}-{number}.xlsx")
+            seconds = wait_for(lambda before=before: home.current.readlink() != before, EVENT_SECONDS, "an event")
+            emit(round=number, seconds=seconds, ready=ready, file=source.name, bytes=source.stat().st_size)
+            time.sleep(REST_SECONDS)
+
+
+def grow_history(home: Home, times: int) -> None:
+    """Give every delivery `times` - 1 further reports: archived, in the ledger, each superseding or superseded.
+
+    The bytes of each are its own and lie in the archive. The records it points to are those of the delivery it repeats,
+    so growing takes seconds and no space, and the marts stay as they are.
+    """
+    with closing(Ledger(home.ledger_url)) as ledger:
+        rows = [row for row in ledger.deliveries() if row.counts]
+        before = len(ledger.active_set())
+        further = [further_report(home, row, number) for row in rows for number in range(1, times)]
+        for first in range(0, len(further), BATCH):
+            ledger.record_all(further[first : first + BATCH])
+        if len(ledger.active_set()) != before:
+            raise SystemExit("further reports changed how many deliveries count")
+        emit(round=0, seconds=0.0, deliveries=len(ledger.deliveries()), active=before)
+
+
+def further_report(home: Home, row: DeliveryRow, number: int) -> Reading:
+    """One more report of the same, a day earlier than the last."""
+    stored = store_bytes(home, f"{row.delivery_id} report {number}\n".encode())
+    report = replace(
+        row,
+        delivery_id=delivery_id(row.feed, stored.sha256),
+        sha256=stored.sha256,
+        file_name=f"{number}-{row.file_name}",
+        received_at=row.received_at - timedelta(days=number),
+        reported_on=None if row.reported_on is None else row.reported_on - timedelta(days=number),
+    )
+    return Reading(report, stored.size, None, {})
+
+
+def main(arguments: list[str]) -> None:
+    """Run one mode."""
+    mode, home, number = arguments
+    {"events": events, "history": grow_history}[mode](Home(Path(home)), int(number))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,45 @@
+{#- Tables that promise nothing but their key (seeds, staging, intermediate), all in one statement: each key is the one
+    in the table's own `meta`. Tables that promise more have a `sound_rows` test of their own. -#}
+{{ config(fail_calc="coalesce(sum(failing_rows), 0)", tags=["promises"]) }}
+{%- set tables = [
+    'int_area_member', 'int_area_year', 'int_balance_area_item', 'int_balance_item', 'int_balance_school',
+    'int_city_material', 'int_city_part', 'int_condition_part', 'int_feed_area_year', 'int_finance_kind_area_year',
+    'int_finance_unit_year', 'int_fiscal_area_year', 'int_fiscal_comparison', 'int_fiscal_part',
+    'int_gross_rate_part', 'int_higher_report', 'int_higher_year', 'int_indicator_coverage', 'int_indicator_part',
+    'int_period_fact', 'int_population_area_year', 'int_register_count', 'int_register_member',
+    'int_register_spell', 'int_register_year', 'int_school_area_year', 'int_school_condition',
+    'int_school_resource_year', 'int_school_stage_year', 'int_school_year', 'int_stage_area_year',
+    'int_standing_rule_case', 'int_statement_source', 'int_target_year', 'int_teacher_area_year',
+    'int_teacher_quality', 'stg_delivery', 'stg_feed', 'stg_fiscal_account', 'stg_held', 'stg_higher_enrolment',
+    'stg_higher_staff', 'stg_population_attainment', 'stg_population_resident', 'area', 'balance_standard',
+    'code_attainment', 'code_degree_level', 'code_discipline', 'code_fiscal_status', 'code_organiser',
+    'code_population_version', 'code_school_kind_finance', 'code_school_type', 'feed_label', 'plan', 'status_label',
+    'teacher_standard'
+] %}
+select
+    promise,
+    failing_rows
+from (
+    {%- for name in tables %}
+    {%- set relation = ref(name) %}
+    {%- set found = graph.nodes.values() | selectattr('name', 'equalto', name) | list if execute else [] %}
+    {%- set key = found[0].config.meta['key'] if found else ['1'] %}
+    select
+        '主键 {{ name }} {{ key | join(', ') }}' as promise,
+        count(*) as failing_rows
+    from (
+        select {{ key | join(', ') }}
+        from {{ relation }}
+        group by {{ key | join(', ') }}
+        having
+            count(*) > 1
+            {%- for column in key %}
+            or {{ column }} is null
+            {%- endfor %}
+    ) as repeated
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+    {%- endfor %}
+) as promises
+where failing_rows > 0

@@ -1,0 +1,281 @@
+"""The warm process and its forks: it answers, refuses when out of date, and whoever dies harms nobody else."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration import forked, warm
+from orchestration.forked import ForkedChild
+from orchestration.instance import dagster_home, open_instance
+from warehouse.errors import Fault
+from warehouse.lease import start_tick, this_host
+from warehouse.paths import Home, project_root
+
+PATIENCE_SECONDS = 60.0
+
+
+def until(done: Callable[[], Any]) -> Any:
+    """What `done` returns once it is something."""
+    end = time.monotonic() + PATIENCE_SECONDS
+    while not (found := done()):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    return found
+
+
+def start(home: Home, code: str = "") -> subprocess.Popen[bytes]:
+    """The kit's warm process, listening."""
+    environment = {**os.environ, **warm.SINGLE_THREADED}
+    command = [sys.executable, "-m", "tests.support.warm_kit", str(home.root), code]
+    process = subprocess.Popen(command, env=environment, cwd=project_root())
+    until(lambda: warm.answers(home))
+    return process
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    return Home(tmp_path_factory.mktemp("warm"))
+
+
+@pytest.fixture
+def process(place: Home) -> Iterator[subprocess.Popen[bytes]]:
+    running = start(place)
+    yield running
+    running.kill()
+    running.wait()
+
+
+def order(place: Home, name: str, seconds: float = 0.0) -> dict[str, Any]:
+    return {"ask": "run", "file": str(place.root / name), "seconds": seconds}
+
+
+def text(place: Home, name: str) -> str:
+    path = place.root / name
+    return path.read_text(encoding="utf-8") if path.is_file() else ""
+
+
+def test_an_order_is_carried_out_by_a_child_and_only_its_owner_may_connect(
+    place: Home, process: subprocess.Popen[bytes]
+) -> None:
+    answer = warm.ask(place, order(place, "done"))
+    assert answer is not None
+    assert answer["pid"] != process.pid
+    assert until(lambda: text(place, "done")) == str(process.pid)
+    assert warm.socket_path(place).stat().st_mode & 0o777 == 0o600
+    state = until(lambda: (found := warm.ask(place, {"ask": "state"})) and found["children"] == 0 and found)
+    assert state["threads"] == 1
+
+
+def test_a_child_that_is_killed_is_reported_and_the_next_order_is_carried_out(
+    place: Home, process: subprocess.Popen[bytes]
+) -> None:
+    answer = warm.ask(place, order(place, "killed", seconds=600))
+    assert answer is not None
+    assert start_tick(answer["pid"]) == answer["started"] is not None
+    os.kill(answer["pid"], signal.SIGKILL)
+    assert until(lambda: text(place, "killed")) == "ended with -9"
+    assert warm.ask(place, order(place, "after")) is not None
+    assert until(lambda: text(place, "after"))
+    assert process.poll() is None
+
+
+def test_killed_it_leaves_its_children_alone_and_the_home_without_a_warm_process(
+    place: Home, process: subprocess.Popen[bytes]
+) -> None:
+    assert warm.ask(place, order(place, "orphan", seconds=0.5)) is not None
+    process.kill()
+    process.wait()
+    # The socket's file is still there; nobody listens.
+    assert warm.socket_path(place).exists()
+    assert warm.ask(place, {"ask": "state"}) is None
+    assert until(lambda: text(place, "orphan"))
+
+
+def test_nonsense_on_the_socket_changes_nothing(place: Home, process: subprocess.Popen[bytes]) -> None:
+    for said in (b"not json\n", b"[]\n", b"{}\n", b""):
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+            connection.connect(str(warm.socket_path(place)))
+            connection.sendall(said)
+    assert warm.answers(place)
+    assert process.poll() is None
+
+
+def test_out_of_date_it_refuses_and_ends(place: Home) -> None:
+    process = start(place, "the code as it was before somebody deployed")
+    assert warm.ask(place, order(place, "old")) == {"refused": "code changed"}
+    assert process.wait(PATIENCE_SECONDS) == 0
+    assert not text(place, "old")
+
+
+def test_without_the_process_that_started_it_it_ends(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    command = "import subprocess, sys, time; subprocess.Popen(sys.argv[1:]); time.sleep(600)"
+    kit = [sys.executable, "-m", "tests.support.warm_kit", str(home.root), ""]
+    environment = {**os.environ, **warm.SINGLE_THREADED}
+    parent = subprocess.Popen([sys.executable, "-c", command, *kit], env=environment, cwd=project_root())
+    state = until(lambda: warm.ask(home, {"ask": "state"}))
+    parent.kill()
+    parent.wait()
+    until(lambda: start_tick(state["pid"]) is None)
+
+
+def test_it_is_started_once_and_again_when_it_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(tmp_path / "home")
+    monkeypatch.setattr(warm, "_CHILD", [sys.executable, "-m", "tests.support.warm_kit", str(home.root), ""])
+    warm.ensure(home)
+    first = until(lambda: warm.ask(home, {"ask": "state"}))["pid"]
+    warm.ensure(home)
+    assert warm.ask(home, {"ask": "state"})["pid"] == first  # type: ignore[index] - it answered a moment ago
+    os.kill(first, signal.SIGKILL)
+
+    def again() -> dict[str, Any] | None:
+        # As sensors do, tick after tick: at first its end may not be known yet.
+        warm.ensure(home)
+        return warm.ask(home, {"ask": "state"})
+
+    second = until(again)["pid"]
+    assert second != first
+    os.kill(second, signal.SIGTERM)
+
+
+def test_switched_off_or_with_a_path_too_long_for_a_socket_there_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert not warm.wanted(Home(tmp_path / ("long" * 30)))
+    monkeypatch.setenv(warm.SWITCH, "0")
+    assert not warm.wanted(Home(Path("short")))
+    assert warm.ask(Home(Path("short")), {"ask": "state"}) is None
+
+
+def test_the_digest_of_the_code_follows_every_room(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for room in ("orchestration", "sources", "expectations", "warehouse"):
+        (tmp_path / room).mkdir()
+        (tmp_path / room / "module.py").write_text("", encoding="utf-8")
+    monkeypatch.setattr(warm, "package_root", lambda: tmp_path)
+    seen = {warm.code_state()}
+    for room in ("orchestration", "sources", "expectations", "warehouse"):
+        (tmp_path / room / "module.py").write_text("changed", encoding="utf-8")
+        seen.add(warm.code_state())
+    assert len(seen) == 5
+
+
+# -- forks ------------------------------------------------------------------------------------------------------------
+
+
+def in_a_process_of_one_thread(code: str) -> str:
+    """What a fresh interpreter prints: this one has threads."""
+    environment = {**os.environ, **warm.SINGLE_THREADED}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment, cwd=project_root(), capture_output=True, text=True, check=True
+    )
+    return done.stdout
+
+
+def test_a_process_with_threads_is_not_forked() -> None:
+    stop = threading.Event()
+    thread = threading.Thread(target=stop.wait)
+    thread.start()
+    try:
+        with pytest.raises(Fault, match="不能分叉"):
+            forked.fork(lambda: 0)
+        with pytest.raises(Fault, match="不能分叉"):
+            ForkedChild(lambda: 0, ["child"])
+    finally:
+        stop.set()
+        thread.join()
+
+
+FORKS = """
+import os, subprocess, sys
+import duckdb
+from orchestration.forked import ForkedChild, fork
+duckdb.default_connection().close()
+
+def shout():
+    for line in sys.stdin:
+        print(line.strip().upper(), flush=True)
+    return 3
+
+child = ForkedChild(shout, ["shout"])
+child.stdin.write(b"one\\ntwo\\n")
+rest, _ = child.communicate()
+print(rest.decode().split(), child.returncode, child.poll())
+
+def fail():
+    raise ValueError("said on its output")
+
+child = ForkedChild(fail, ["fail"])
+rest, _ = child.communicate()
+print(b"ValueError: said on its output" in rest, child.returncode)
+
+child = ForkedChild(lambda: int(sys.stdin.read() == ""), ["wait"])
+try:
+    child.wait(0.05)
+except subprocess.TimeoutExpired:
+    child.kill()
+print(child.wait())
+pid = fork(lambda: sys.exit("text"))
+print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+
+from sources.workers import dismiss_ready, keep_ready, new_pool
+keep_ready(None)
+with new_pool(2) as pool:
+    print(pool.submit(os.getppid).result() == os.getpid())
+keep_ready(None)
+dismiss_ready()
+"""
+
+
+def test_a_forked_child_is_spoken_to_and_waited_for_like_any_process() -> None:
+    lines = in_a_process_of_one_thread(FORKS).splitlines()
+    # The last line: workers that were forked ahead belong to this process, not to a fork server.
+    assert lines == ["['ONE', 'TWO'] 3 3", "True 1", "-9", "1", "True"]
+
+
+# -- the launcher -----------------------------------------------------------------------------------------------------
+
+
+def test_a_home_launches_its_runs_warm_and_cancels_them(tmp_path: Path) -> None:
+    from dagster import DagsterInstance, DagsterRun
+    from dagster._core.instance.ref import InstanceRef
+    from dagster._core.utils import make_new_run_id
+
+    from orchestration.warm_launcher import TAG, WarmRunLauncher
+
+    folder = dagster_home(Home(tmp_path))
+    sleeper = [sys.executable, "-c", "import time; print(flush=True); time.sleep(600)"]
+    with (
+        DagsterInstance.from_ref(InstanceRef.from_dir(str(folder))) as instance,
+        subprocess.Popen(sleeper, stdout=subprocess.PIPE) as process,
+    ):
+        assert process.stdout is not None
+        process.stdout.readline()
+        launcher = instance.run_launcher
+        assert isinstance(launcher, WarmRunLauncher)
+        place = {"host": this_host(), "pid": process.pid, "started": start_tick(process.pid)}
+        stranger = {**place, "started": 1}
+        run, other = (
+            instance.add_run(DagsterRun(job_name="job", run_id=make_new_run_id(), tags={TAG: json.dumps(told)}))
+            for told in (place, stranger)
+        )
+        assert not launcher.terminate(other.run_id)
+        assert process.poll() is None
+        assert launcher.terminate(run.run_id)
+        assert process.wait(PATIENCE_SECONDS) != 0
+
+
+def test_the_settings_of_a_home_open_the_log_that_stays_open(tmp_path: Path) -> None:
+    with open_instance(Home(tmp_path)) as instance:
+        assert type(instance.event_log_storage).__name__ == "OpenEventLogStorage"
