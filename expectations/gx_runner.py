@@ -145,18 +145,18 @@ def _expectation(rule: Rule) -> Any:
     from expectations.tally import ExpectColumnToHold
 
     check = rule.check
-    wanted: dict[str, Any] = {"wanted": "true"}
+    asked: dict[str, Any] = {
+        "column": column_of(rule),
+        "wanted": "true",
+        "severity": rule.severity,
+        "meta": {"rule_id": rule.id, "tier": rule.tier, "owner": rule.owner},
+        "notes": f"{rule.title_zh}：{rule.fill(rule.meaning_zh)}",
+    }
     if isinstance(check, InSet):
-        wanted = {"wanted": "member", "value_set": list(check.values)}
+        asked |= {"wanted": "member", "value_set": list(check.values)}
     elif isinstance(check, Between | RowCount):
-        wanted = {"wanted": "between", "low": check.low, "high": check.high}
-    return ExpectColumnToHold(
-        column=column_of(rule),
-        **wanted,
-        severity=rule.severity,
-        meta={"rule_id": rule.id, "tier": rule.tier, "owner": rule.owner},
-        notes=f"{rule.title_zh}：{rule.fill(rule.meaning_zh)}",
-    )
+        asked |= {"wanted": "between", "low": check.low, "high": check.high}
+    return ExpectColumnToHold(**asked)
 
 
 def _read(result: Any) -> GxResult:

@@ -11,7 +11,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, time
 from decimal import Decimal
-from pathlib import Path
 from typing import Any, Final
 
 import duckdb
@@ -20,7 +19,6 @@ from warehouse import duck, evidence
 from warehouse.clock import SHANGHAI
 from warehouse.errors import UsageError
 from warehouse.evidence import RowRange, dicts
-from warehouse.ledger import Ledger
 from warehouse.manifest import Release, current, read_release, releases
 from warehouse.paths import Home
 from warehouse.pruned import marts_of
@@ -149,7 +147,7 @@ def _current_at(home: Home, instant: datetime) -> Release:
 def explain(home: Home, release: Release, asked: Question, guards: Mapping[str, Collection[str]]) -> Explanation:
     """Look a figure up. `guards` maps an indicator to the ids of the rules that guard it. Raises UsageError saying what
     there is instead, Refused when the release's data was cleared away, Fault."""
-    with duck.open_database(_marts(home, release)) as connection:
+    with duck.open_database(marts_of(home, release)) as connection:
         code = _area_code(connection, asked.area)
         values = dicts(connection.execute(_VALUE, [asked.indicator, code, asked.year, asked.year]))
         if not values:
@@ -165,15 +163,6 @@ def explain(home: Home, release: Release, asked: Question, guards: Mapping[str, 
     ranges, note = _rows(home, release, key)
     recomputed = _recomputed(values[0], ranges)
     return Explanation(release, values[0], mart_rows, deliveries, ranges, note, recomputed, checks, waivers)
-
-
-def _marts(home: Home, release: Release) -> Path:
-    """Raises Refused, saying what was cleared away and how to get it again."""
-    ledger = Ledger(home.ledger_url)
-    try:
-        return marts_of(ledger, release)
-    finally:
-        ledger.close()
 
 
 def _rows(home: Home, release: Release, key: list[Any]) -> tuple[list[RowRange] | None, str]:

@@ -6,15 +6,16 @@ What does not: deciding and deleting (`warehouse.retention`).
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from warehouse.errors import Fault, Refused
 from warehouse.marts_file import MARTS_FILE
+from warehouse.paths import Home
 
 if TYPE_CHECKING:
-    from warehouse.ledger import Ledger
     from warehouse.manifest import Release
 
 RELEASE: Final = "release"
@@ -52,13 +53,18 @@ def is_data(name: str) -> bool:
     return name in DATA_FILES or name.partition("/")[0] in DATA_FOLDERS
 
 
-def marts_of(ledger: Ledger, release: Release) -> Path:
+def marts_of(home: Home, release: Release) -> Path:
     """The marts of a release. Raises Refused when they were cleared away, saying when, why and how to get them again;
     Fault when they are missing and nobody cleared them away."""
     path = release.path / MARTS_FILE
     if path.is_file():
+        # Whoever only reads need not be able to open the ledger.
         return path
-    entry = next((item for item in ledger.pruned() if (item.kind, item.name) == (RELEASE, release.release_id)), None)
+    from warehouse.ledger import Ledger
+
+    with closing(Ledger(home.ledger_url)) as ledger:
+        told = {item.name: item for item in ledger.pruned() if item.kind == RELEASE}
+    entry = told.get(release.release_id)
     if entry is None:
         raise Fault(
             f"发布 {release.release_id} 缺少 {MARTS_FILE}，而台账中没有清理记录。",

@@ -6,14 +6,12 @@ What belongs here: reading releases for people. What does not: how the home stan
 from __future__ import annotations
 
 from collections.abc import Mapping
-from contextlib import closing
 from typing import Any, Final
 
 from orchestration.cli.console import out, print_json, table
 from orchestration.cli.main import OK
 from warehouse.changes import compare
 from warehouse.errors import Refused
-from warehouse.ledger import Ledger
 from warehouse.manifest import Release, current, read_release, releases
 from warehouse.paths import Home
 from warehouse.pruned import marts_of
@@ -69,9 +67,7 @@ def diff(old: str, new: str, *, as_json: bool) -> int:
     """Every value that differs."""
     home = Home.from_env()
     before, after = _release(home, old), _release(home, new)
-    with closing(Ledger(home.ledger_url)) as ledger:
-        marts = [marts_of(ledger, release) for release in (before, after)]
-    changes = {"from": old, "to": new, **compare(*marts)}
+    changes = {"from": old, "to": new, **compare(marts_of(home, before), marts_of(home, after))}
     if as_json:
         print_json(changes)
         return OK

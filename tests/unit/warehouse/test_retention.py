@@ -96,7 +96,7 @@ def test_of_a_release_the_data_goes_and_the_proof_stays(home: Home, ledger: Ledg
     assert "已按留存规则清理（2024-06-20" in note
     assert f"eduplan rebuild {name}" in note
     with pytest.raises(Refused, match=re.escape(f"rebuild {name}")):
-        marts_of(ledger, read_release(home.releases / name))
+        marts_of(home, read_release(home.releases / name))
     # A folder alone cannot say whether somebody cleared it away or it was robbed.
     assert any("只有台账能够证明" in finding for finding in verify_folder(home.releases / name))
 
@@ -125,7 +125,7 @@ def test_what_was_cleared_away_and_altered_or_robbed_without_an_entry_is_found(h
     assert f"发布 {name} 的文件 quality/index.html 内容被改动" in found
     assert f"发布 {robbed.name} 缺少文件 marts.duckdb" in found
     with pytest.raises(Fault, match="没有清理记录"):
-        marts_of(ledger, read_release(robbed))
+        marts_of(home, read_release(robbed))
 
 
 def test_candidates_go_but_not_the_current_ones_nor_what_is_wanted(home: Home, ledger: Ledger) -> None:

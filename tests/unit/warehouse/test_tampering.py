@@ -18,6 +18,7 @@ from warehouse.holds import Hold
 from warehouse.ledger import ArrivalEvent, Ledger
 from warehouse.manifest import MANIFEST_NAME
 from warehouse.paths import Home
+from warehouse.pruned import CANDIDATE, Pruned
 from warehouse.release import publish
 from warehouse.signing import PUBLIC_KEY
 from warehouse.verify import verify
@@ -28,7 +29,8 @@ TABLES = sorted(set(t.metadata.tables) - {table.name for table in t.OPERATION})
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """Two releases, a withdrawal, an alert and a delivery after them, and an arrival that brought nothing new."""
+    """Two releases, after them a withdrawal, a hold, an alert, something cleared away, a delivery, and an arrival that
+    brought nothing new."""
     home = Home(tmp_path_factory.mktemp("tamper") / "home").ensure()
     ledger = Ledger(home.ledger_url)
     for value in (1.0, 2.0):
@@ -37,10 +39,12 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Home:
     ledger.withdraw(ledger.deliveries()[0].delivery_id, reason="误报", person="张科长")
     held = ledger.active_set()[0]
     ledger.record_hold(Hold(held.delivery_id, held.feed, held.area_code, held.period, held.part, "c0", "r1", 1, "c"))
+    update(ledger, [Alert("feed_late", "school_census/2025", "缺 3 件")], held.received_at)
+    cleared = Pruned(CANDIDATE, "c0", "只留最近几个候选", "张科长", held.received_at.isoformat(), 3, 4096)
+    ledger.record_pruned([cleared])
     late = delivery(home, ledger, "after the last release", period=2024)
     arrival = ("folder", "inbox/again.csv", "1-2", late.feed, late.sha256, late.delivery_id, "duplicate", "某区教委")
     ledger.record_event(ArrivalEvent(*arrival, at=late.received_at))
-    update(ledger, [Alert("feed_late", "school_census/2025", "缺 3 件")], late.received_at)
     ledger.close()
     with sqlite3.connect(home.root / "ledger.db") as raw:
         raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
