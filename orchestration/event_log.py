@@ -8,20 +8,27 @@ it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import sqlalchemy as sa
+from dagster import Field, StringSource
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
 from dagster._serdes import ConfigurableClassData
 from sqlalchemy.pool import NullPool, StaticPool
 
+from warehouse.errors import UsageError
+
 _BUSY_SECONDS: Final = 60.0
+# The index and the runs somebody writes or looks at; a daemon sees thousands of runs, each a file of its own.
+_MOST_OPEN: Final = 4
 
 
 class OpenEventLogStorage(SqliteEventLogStorage):
-    """The stock storage, files and tables, but one connection a file for as long as the instance lives."""
+    """The stock storage, files and tables, but one connection a file, kept open for those used last."""
 
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         # Before the stock constructor, which may open the index already.
@@ -32,8 +39,14 @@ class OpenEventLogStorage(SqliteEventLogStorage):
     def from_config_value(
         cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
     ) -> OpenEventLogStorage:
-        """Made by Dagster from the instance's settings."""
-        return cls(inst_data=inst_data, **config_value)
+        """Made by Dagster from the instance's settings. Without `base_dir`: where the stock storage keeps its files, so
+        that settings hold no path and a home can be moved. Raises UsageError when nothing tells where that is."""
+        return cls(str(config_value.get("base_dir") or _stock_dir()), inst_data)
+
+    @classmethod
+    def config_type(cls) -> dict[str, Field]:
+        """One setting, which may be left out."""
+        return {"base_dir": Field(StringSource, is_required=False)}
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[sa.Connection]:
@@ -41,7 +54,13 @@ class OpenEventLogStorage(SqliteEventLogStorage):
             yield connection
 
     def _engine(self, shard: str) -> sa.Engine:
-        if shard not in self._engines:
+        if shard in self._engines:
+            # Last in the order: used last.
+            self._engines[shard] = self._engines.pop(shard)
+        else:
+            while len(self._engines) >= _MOST_OPEN:
+                # Nobody is in it: the lock is held, and whoever uses a connection holds it.
+                self._engines.pop(next(iter(self._engines))).dispose()
             address = self.conn_string_for_shard(shard)
             first = sa.create_engine(address, poolclass=NullPool, connect_args={"timeout": _BUSY_SECONDS})
             self._initdb(first)
@@ -56,6 +75,14 @@ class OpenEventLogStorage(SqliteEventLogStorage):
         super().dispose()
         while self._engines:
             self._engines.popitem()[1].dispose()
+
+
+def _stock_dir() -> Path:
+    """Where the stock storage keeps its files: the UI and the daemon read the same. Raises UsageError."""
+    home = os.environ.get("DAGSTER_HOME")
+    if not home:
+        raise UsageError("没有设置 DAGSTER_HOME，不知道事件日志在哪里。", "请用 eduplan dev 或 deploy/ 下的单元启动。")
+    return Path(home) / "history" / "runs"
 
 
 def _relax(connection: Any, _record: object) -> None:

@@ -34,6 +34,10 @@ nux:
 run_coordinator:
   module: dagster.core.run_coordinator
   class: DefaultRunCoordinator
+# Events are many; their files are kept open instead of being opened and closed for each.
+event_log_storage:
+  module: orchestration.event_log
+  class: OpenEventLogStorage
 # A run is forked from a process that has imported everything already; without it runs start as ever.
 run_launcher:
   module: orchestration.warm_launcher

@@ -146,7 +146,7 @@ class Claims:
 
     def _school_codes(self, district: DeliveryRow) -> set[str]:
         path = self._root / district.tables[_SCHOOL_TABLE]
-        return set(pq.read_table(path, columns=["school_code"])["school_code"].to_pylist())
+        return {str(code) for code in pq.read_table(path, columns=["school_code"])["school_code"].to_pylist()}
 
 
 def _as_row(outcome: Outcome, sent: Sent) -> DeliveryRow:

@@ -91,6 +91,8 @@ matched as (
         coalesce(due.period, deliveries.period) as period,
         coalesce(deliveries.part, due.part) as part,
         due.feed is not null as expected,
+        -- A single school's report is not due, and counts all the same.
+        due.feed is not null or deliveries.part like 'school:%' as is_accounted_for,
         {{ coverage_status('deliveries.status') }} as status,
         coalesce(deliveries.status = 'withdrawn', false) as is_withdrawn,
         case when deliveries.status <> 'withdrawn' then deliveries.delivery_id end as delivery_id,
@@ -120,5 +122,5 @@ select
     rows_accepted,
     rows_quarantined,
     reported_on,
-    {{ coverage_remark("(expected or part like 'school:%')", 'status', 'rows_quarantined', 'is_withdrawn', 'held_id') }} as note
+    {{ coverage_remark('is_accounted_for', 'status', 'rows_quarantined', 'is_withdrawn', 'held_id') }} as note
 from matched

@@ -18,7 +18,7 @@ import pytest
 
 from orchestration import forked, warm
 from orchestration.forked import ForkedChild
-from orchestration.instance import dagster_home, open_instance
+from orchestration.instance import dagster_home, open_instance, run_overrides
 from warehouse.errors import Fault
 from warehouse.lease import start_tick, this_host
 from warehouse.paths import Home, project_root
@@ -247,7 +247,7 @@ def test_a_forked_child_is_spoken_to_and_waited_for_like_any_process() -> None:
 # -- the launcher -----------------------------------------------------------------------------------------------------
 
 
-def test_a_home_launches_its_runs_warm_and_cancels_them(tmp_path: Path) -> None:
+def test_a_home_launches_its_runs_warm_and_cancels_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dagster import DagsterInstance, DagsterRun
     from dagster._core.instance.ref import InstanceRef
     from dagster._core.utils import make_new_run_id
@@ -255,6 +255,7 @@ def test_a_home_launches_its_runs_warm_and_cancels_them(tmp_path: Path) -> None:
     from orchestration.warm_launcher import TAG, WarmRunLauncher
 
     folder = dagster_home(Home(tmp_path))
+    monkeypatch.setenv("DAGSTER_HOME", str(folder))
     sleeper = [sys.executable, "-c", "import time; print(flush=True); time.sleep(600)"]
     with (
         DagsterInstance.from_ref(InstanceRef.from_dir(str(folder))) as instance,
@@ -276,6 +277,39 @@ def test_a_home_launches_its_runs_warm_and_cancels_them(tmp_path: Path) -> None:
         assert process.wait(PATIENCE_SECONDS) != 0
 
 
-def test_the_settings_of_a_home_open_the_log_that_stays_open(tmp_path: Path) -> None:
+def test_the_log_stays_open_for_the_runs_used_last_and_no_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dagster import DagsterInstance, DagsterRun
+    from dagster._core.instance.ref import InstanceRef
+    from dagster._core.utils import make_new_run_id
+
+    from orchestration.event_log import OpenEventLogStorage
+
+    folder = dagster_home(Home(tmp_path))
+    monkeypatch.setenv("DAGSTER_HOME", str(folder))
+    with DagsterInstance.from_ref(InstanceRef.from_dir(str(folder))) as instance:
+        log = instance.event_log_storage
+        assert isinstance(log, OpenEventLogStorage)
+        runs = [DagsterRun(job_name="job", run_id=make_new_run_id()) for _ in range(6)]
+        for run in runs:
+            instance.add_run(run)
+            instance.report_engine_event(f"of {run.run_id}", run)
+        mine = [Path(path) for path in map(os.path.realpath, Path("/proc/self/fd").iterdir()) if path.endswith(".db")]
+        assert len({path for path in mine if path.parent == folder / "history" / "runs"}) <= 4
+        for run in runs:
+            events = [
+                record.event_log_entry.dagster_event for record in instance.get_records_for_run(run.run_id).records
+            ]
+            assert [event.message for event in events if event is not None] == [f"of {run.run_id}"]
+
+
+def test_an_old_home_and_one_with_a_storage_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Put back what opening an instance sets.
+    monkeypatch.setenv("DAGSTER_HOME", "")
+    folder = tmp_path / "dagster"
+    folder.mkdir()
+    (folder / "dagster.yaml").write_text("telemetry: {enabled: false}\n", encoding="utf-8")
     with open_instance(Home(tmp_path)) as instance:
         assert type(instance.event_log_storage).__name__ == "OpenEventLogStorage"
+    assert run_overrides(folder)
+    (folder / "dagster.yaml").write_text("storage: {sqlite: {base_dir: /nowhere}}\n", encoding="utf-8")
+    assert run_overrides(folder) == {}
