@@ -95,6 +95,7 @@ def test_everything_verifies(released: Path) -> None:
         "release_id": None,
         "whole": True,
         "findings": [],
+        "notes": [],
     }
 
 
