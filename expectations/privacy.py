@@ -1,7 +1,8 @@
-"""What a number that points at a person looks like, in SQL for the gate and in Python for everything the gate prints.
+"""What must not stand in a text, in SQL for the gate and in Python for everything the gate prints.
 
-What belongs here: the patterns and the masking. What does not: which tables are searched (the rule catalogue says so)
-and pseudonyms (made where the records are made).
+What belongs here: the predicates and the masking. What does not: what a personal number looks like
+(`warehouse.masking`), which tables are searched (the rule catalogue says so) and pseudonyms (made where the records are
+made).
 """
 
 from __future__ import annotations
@@ -9,25 +10,15 @@ from __future__ import annotations
 import re
 from typing import Final
 
-# Hexadecimal neighbours do not count as an edge: delivery ids and hashes hold long runs of digits by chance.
-_EDGE_BEFORE = "(^|[^0-9a-fA-F])"
-_EDGE_AFTER = "($|[^0-9a-fA-F])"
-_DAY = "(0[1-9]|1[0-2])(0[1-9]|[12][0-9]|3[01])"
-_ID_18 = f"[1-9][0-9]{{5}}(19|20)[0-9]{{2}}{_DAY}[0-9]{{3}}[0-9Xx]"
-_ID_15 = f"[1-9][0-9]{{5}}[0-9]{{2}}{_DAY}[0-9]{{3}}"
-_MOBILE = "1[3-9][0-9][- ]?[0-9]{4}[- ]?[0-9]{4}"
-PERSON_NUMBER: Final = f"{_EDGE_BEFORE}({_ID_18}|{_ID_15}|{_MOBILE}){_EDGE_AFTER}"
+from warehouse.masking import FULL_WIDTH, HALF_WIDTH, PERSON_NUMBER, shows_number
+
 # C0 and C1 controls, zero-width and direction marks, the byte order mark: invisible, and they break exports and keys.
 CONTROL_CHARACTER: Final = "[\\x00-\\x1f\\x7f-\\x9f\\u200b-\\u200f\\u202a-\\u202e\\u2060\\ufeff]"
 STRAY_BLANK: Final = "^$|^[ \\t\\u3000\\u00a0]|[ \\t\\u3000\\u00a0]$"
 MASKED: Final = "〔已遮盖〕"
 
-_FULL_WIDTH = "０１２３４５６７８９Ｘｘ"
-_HALF_WIDTH = "0123456789Xx"
-_NARROW = str.maketrans(_FULL_WIDTH, _HALF_WIDTH)
+_NARROW = str.maketrans(FULL_WIDTH, HALF_WIDTH)
 _PERSON_RE = re.compile(PERSON_NUMBER)
-# Every personal number holds two groups of four digits in a row; asking that first spares most texts the rest.
-_MAY_BE_PERSONAL = re.compile("[0-9０-９]{4}[- ]?[0-9０-９]{4}")
 # DuckDB's engine (RE2) writes code points as \x{200b}; a backslash-u would be an error there.
 _CODE_POINT = re.compile(r"\\u([0-9a-f]{4})")
 
@@ -40,7 +31,7 @@ def forbidden_sql(column: str, forbids: str) -> str:
         "stray_blank": STRAY_BLANK,
     }[forbids]
     portable = _CODE_POINT.sub(r"\\x{\1}", pattern)
-    value = f"translate({column}, '{_FULL_WIDTH}', '{_HALF_WIDTH}')" if forbids == "person_number" else column
+    value = f"translate({column}, '{FULL_WIDTH}', '{HALF_WIDTH}')" if forbids == "person_number" else column
     matches = f"coalesce(regexp_matches({value}, '{portable}'), false)"
     # The shortest personal number has eleven digits; CASE spares the expensive pattern most cells of a large table.
     return f"case when length({column}) < 11 then false else {matches} end" if forbids == "person_number" else matches
@@ -48,11 +39,9 @@ def forbidden_sql(column: str, forbids: str) -> str:
 
 def mask(text: str) -> str:
     """The text with everything that looks like an ID or mobile number replaced; what stands around it stays."""
-    if not _MAY_BE_PERSONAL.search(text):
+    if not shows_number(text):
         return text
     narrow = text.translate(_NARROW)
-    if not _PERSON_RE.search(narrow):
-        return text
     # The edges are consumed by the pattern, so neighbouring numbers need a second pass.
     for _ in range(2):
         narrow = _PERSON_RE.sub(lambda match: f"{match.group(1)}{MASKED}{match.group(match.re.groups)}", narrow)

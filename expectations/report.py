@@ -20,7 +20,7 @@ from expectations.privacy import mask
 from expectations.report_data import KEYS_SHOWN, Content, gather
 from expectations.rule_changes import KIND_NAMES, compare
 from warehouse.audit import waiver_uses
-from warehouse.disclosure import policy
+from warehouse.disclosure_policy import policy
 from warehouse.errors import Fault
 
 if TYPE_CHECKING:

@@ -107,7 +107,7 @@ def self_test(
     critical = [rule for rule in book.rules if rule.severity == "critical"]
     with TemporaryDirectory(prefix="eduplan-self-test-") as folder:
         copy = Path(shutil.copyfile(database, Path(folder) / "copy.duckdb"))
-        with duck.connect(copy) as connection:
+        with duck.connect(copy, copy_of=database) as connection:
             make_tables(connection)
             bench = _Bench(connection, book, seeded if seeded is not None else faults())
             trials = []

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from expectations.catalogue import Catalogue, RowCount, Rule, Text
 from warehouse.errors import Refused
@@ -32,6 +33,10 @@ def apply(
     return tuple(_applied(result, rules.get(result.rule_id), asked, at) for result in results)
 
 
+# What the disclosure step takes out is not for anybody to put back.
+_DISCLOSURE: Final = frozenset({"no_small_cells", "no_dominated_cells", "suppressed_are_empty"})
+
+
 def _applied(result: RuleResult, rule: Rule | None, waivers: Sequence[Waiver], at: datetime) -> RuleResult:
     if rule is None or result.passed or result.severity != "critical":
         return result
@@ -49,6 +54,8 @@ def never_waived(rule: Rule) -> str | None:
     """Why nobody may waive this rule; None when somebody may."""
     if isinstance(rule.check, Text) and rule.check.forbids == "person_number":
         return "涉及个人号码的规则不得豁免"
+    if rule.id.split(".")[-1] in _DISCLOSURE:
+        return "披露控制的规则不得豁免"
     return "整表为空或行数不足的规则不得豁免" if isinstance(rule.check, RowCount) else None
 
 

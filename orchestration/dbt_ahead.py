@@ -70,10 +70,10 @@ def start(digest: str, project: Path, target: Path, variables: Mapping[str, str]
     """Start a process that parses `project` now, or take the one that was forked for this digest. `target` is where it
     keeps its parse cache from one start to the next; `variables` are set in its environment. Raises OSError."""
     while _ready:
-        process = _ready.pop()
-        if process.digest == digest and process.process.poll() is None:
-            return process
-        process.dismiss()
+        forked = _ready.pop()
+        if forked.digest == digest and forked.process.poll() is None:
+            return forked
+        forked.dismiss()
     target.mkdir(parents=True, exist_ok=True)
     environment = _environment(project, target, variables)
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
@@ -130,7 +130,7 @@ def parse(digest: str, project: Path, target: Path, variables: Mapping[str, str]
     finally:
         os.environ.clear()
         os.environ.update(before)
-        DuckDBConnectionManager.close_all_connections()
+        DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]  # the library has no types here
     return None if manifest is None else Parsed(digest, project, target, manifest)
 
 

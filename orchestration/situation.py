@@ -13,7 +13,7 @@ from typing import Any, Final
 from orchestration import heartbeat
 from orchestration.alerting.telling import entry
 from orchestration.isolation import selection
-from orchestration.steps import RUN_LOCK, VERDICT_FILE, find_inputs
+from orchestration.steps import REFUSAL_FILE, RUN_LOCK, VERDICT_FILE, find_inputs
 from orchestration.timeliness import late_feeds, release_age
 from warehouse import alerts, outcomes
 from warehouse.clock import now
@@ -114,10 +114,14 @@ def _running(ledger: Ledger) -> dict[str, Any] | None:
 
 
 def _gate(home: Home, ledger: Ledger) -> dict[str, Any] | None:
-    """The refusal of the candidate that belongs to the present inputs; an older one no longer matters."""
+    """The refusal of the candidate that belongs to the present inputs, by the gate or at publication (a waiver over, a
+    change nobody explained, a person who shows); an older one no longer matters."""
     candidate_id = find_inputs(home, ledger).candidate_id
-    path = home.candidates / candidate_id / VERDICT_FILE
-    if not path.is_file():
+    folder = home.candidates / candidate_id
+    if not (folder / VERDICT_FILE).is_file():
         return None
-    verdict = Verdict.from_json(path.read_bytes())
-    return None if verdict.passed else {"candidate_id": candidate_id, "reasons": verdict.reasons()}
+    verdict = Verdict.from_json((folder / VERDICT_FILE).read_bytes())
+    if not verdict.passed:
+        return {"candidate_id": candidate_id, "reasons": verdict.reasons()}
+    refusal = folder / REFUSAL_FILE
+    return {"candidate_id": candidate_id, "reasons": [refusal.read_text("utf-8")]} if refusal.is_file() else None

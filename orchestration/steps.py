@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,12 +23,13 @@ from warehouse import release as releases
 from warehouse.backup import check_restored
 from warehouse.candidate import Build, Candidate
 from warehouse.disclosure import protect
-from warehouse.errors import Refused
+from warehouse.errors import EduplanError, Refused
 from warehouse.files import write_atomic
 from warehouse.holds import Hold, Selection
 from warehouse.lease import Fence, held
 from warehouse.ledger import Ledger
 from warehouse.marts_file import MARTS_FILE
+from warehouse.names import NameMarks
 from warehouse.paths import Home
 from warehouse.records import DeliveryRow
 from warehouse.release import Release
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
 
 RUN_LOCK: Final = "run"
 VERDICT_FILE: Final = "verdict.json"
+REFUSAL_FILE: Final = "refusal.txt"
 
 
 @dataclass(frozen=True)
@@ -80,6 +82,7 @@ class Workbench:
     compare: bool = False
     build: Build | None = None
     warming: threading.Thread | None = None
+    names_ahead: threading.Thread | None = None
     dbt_ahead: DbtProcess | None = None
     rendered: tuple[tuple[str, ReportContext], bytes] | None = None
 
@@ -376,16 +379,60 @@ def publish(bench: Workbench) -> Release:
     candidate = latest_candidate(bench)
     verdict = recorded_verdict(candidate)
     check_hold(bench)
-    with bench.record.station("publish") as station:
+    with bench.record.station("publish") as station, refusal_kept(candidate):
         book = catalogue()
         artefacts = {releases.REPORT: auditors_report(bench, candidate, verdict), RULES_FILE: record(book)}
         guards = {item.name: item.rules for item in guard_coverage(book.rules).indicators}
         release = releases.publish(
-            bench.home, bench.ledger, candidate, verdict, artefacts=artefacts, fences=[bench.fence], guards=guards
+            bench.home,
+            bench.ledger,
+            candidate,
+            verdict,
+            artefacts=artefacts,
+            fences=[bench.fence],
+            guards=guards,
+            names=_names_behind(bench, candidate),
         )
         station.summary = f"发布 {release.release_id}"
     bench.record.release = release
     return release
+
+
+@contextmanager
+def refusal_kept(candidate: Candidate) -> Iterator[None]:
+    """Leave the words of a refusal beside the candidate, for whoever asks later why there is no release of it."""
+    path = candidate.path / REFUSAL_FILE
+    path.unlink(missing_ok=True)
+    try:
+        yield
+    except Refused as refusal:
+        write_atomic(path, str(refusal).encode())
+        raise
+
+
+def _names_behind(bench: Workbench, candidate: Candidate) -> NameMarks:
+    """Marks of the names in the registers a candidate was made from. Raises Fault, OSError."""
+    from sources.known_names import known_names
+
+    if bench.names_ahead is not None:
+        bench.names_ahead.join()
+    used = {item["delivery_id"] for item in candidate.inputs["deliveries"]}
+    return known_names(bench.home, [row for row in bench.ledger.deliveries() if row.delivery_id in used])
+
+
+def warm_names(bench: Workbench) -> None:
+    """Mark the names of new registers beside other work: dbt runs in a process of its own meanwhile."""
+    from sources.known_names import known_names
+
+    rows = active_deliveries(bench)
+
+    def mark() -> None:
+        # What fails here fails again, and is told, when the marks are needed.
+        with suppress(EduplanError, OSError):
+            known_names(bench.home, rows)
+
+    bench.names_ahead = threading.Thread(target=mark, name="eduplan-names", daemon=True)
+    bench.names_ahead.start()
 
 
 def auditors_report(bench: Workbench, candidate: Candidate, verdict: Verdict) -> bytes:

@@ -68,7 +68,7 @@ class WarmRunLauncher(DefaultRunLauncher):
         """Interrupt a run; False when it was over."""
         run = self._instance.get_run_by_id(run_id)
         if run is None or TAG not in run.tags:
-            return bool(super().terminate(run_id))
+            return bool(super().terminate(run_id))  # type: ignore[no-untyped-call]  # the library has no types here
         place = Owner(**json.loads(run.tags[TAG]))
         if run.is_finished or place.host != this_host() or place.is_dead():
             return False

@@ -67,9 +67,11 @@ class ColumnInfo(Strict):
 
 
 class Unread(Strict):
-    """Headers that are known and never read: personal ones and those without use. Patterns match whole headers."""
+    """Headers that are known and never read into records: personal ones and those without use. Patterns match whole
+    headers. `names`: those of the personal ones that hold names; a release is searched for what stands there."""
 
     personal: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     personal_patterns: tuple[str, ...] = ()
     unused: tuple[str, ...] = ()
     unused_patterns: tuple[str, ...] = ()

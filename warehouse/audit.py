@@ -22,6 +22,7 @@ from warehouse.evidence import VALUE_LINEAGE, value_lineage
 from warehouse.fingerprint import MARTS_SCHEMA
 from warehouse.ledger import ReleaseRow
 from warehouse.masking import MASK, PERSONAL_PATTERN, mask_personal
+from warehouse.names import NameMarks, masked
 from warehouse.paths import Home
 from warehouse.records import QUARANTINE_SCHEMA, RECORD_SCHEMAS, DeliveryRow
 from warehouse.verdict import Verdict
@@ -29,6 +30,13 @@ from warehouse.waived import Guards, waived_values
 
 AUDIT_SCHEMA: Final = "audit"
 _MASKED_COLUMNS: Final = ("message_zh", "masked_value", "sheet", "member")
+
+_WRITTEN_OUTSIDE: Final = {
+    "deliveries": ("file_name", "submitter", "held_zh"),
+    "quarantined_rows": _MASKED_COLUMNS,
+    "waivers": ("reason_zh", "evidence", "rows"),
+    "check_results": ("failing_keys", "observed"),
+}
 
 _T: Final = pa.string()
 
@@ -133,6 +141,21 @@ def write_audit(
     connection.execute(f"CREATE TABLE {schema}.quarantined_rows AS {_quarantine_query(home, used)}")
     for name, comment in _COMMENTS.items():
         connection.execute(f"COMMENT ON TABLE {schema}.{name} IS {literal(comment)}")
+
+
+def mask_names(connection: duckdb.DuckDBPyConnection, database: str, names: NameMarks) -> None:
+    """Black out names of the registers in whatever submitters or people wrote: file and sheet names, values, reasons.
+    Who requested or approved a waiver stays named."""
+    schema = f"{ident(database)}.{AUDIT_SCHEMA}"
+    for table, columns in _WRITTEN_OUTSIDE.items():
+        for column in columns:
+            name = ident(column)
+            found = connection.execute(f"SELECT DISTINCT {name} FROM {schema}.{table} WHERE {name} IS NOT NULL")
+            texts = [str(text) for (text,) in found.fetchall()]
+            known = names.names_in(texts)
+            changed = [(masked(text, known), text) for text in texts if known and masked(text, known) != text]
+            if changed:
+                connection.executemany(f"UPDATE {schema}.{table} SET {name} = ? WHERE {name} = ?", changed)
 
 
 def _deliveries(deliveries: Iterable[DeliveryRow], active: set[str], held: Mapping[str, str]) -> pa.Table:

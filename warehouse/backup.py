@@ -51,7 +51,7 @@ MARKER: Final = ".restoring"
 # Made again, or of one moment only, or handled by itself below.
 _LEFT_OUT: Final = {
     *("archive", "records", "quarantine", "releases"),
-    *("candidates", "current", "locks", "logs", "heartbeat", "dagster", "dbt", "config"),
+    *("candidates", "current", "locks", "logs", "heartbeat", "dagster", "dbt", "names", "config"),
     *("ledger.db", "ledger.db-wal", "ledger.db-shm", HEAD_FILE),
 }
 _DAGSTER_SETTINGS: Final = "dagster/dagster.yaml"

@@ -99,8 +99,9 @@ def _dbt_files(root: Path) -> dict[str, Path]:
 
 
 def _package_files(root: Path) -> dict[str, Path]:
-    own = ("agreed_tables.py", "candidate.py", "records.py", "disclosure.py", "disclosure.yaml", "suppression.py")
-    found = {f"warehouse/{name}": root / "warehouse" / name for name in own}
+    own = ("agreed_tables.py", "candidate.py", "records.py", "suppression.py")
+    disclosure = sorted(path.name for path in (root / "warehouse").glob("disclosure*") if path.is_file())
+    found = {f"warehouse/{name}": root / "warehouse" / name for name in (*own, *disclosure)}
     for path in (root / "sources").rglob("*"):
         parts = path.relative_to(root).parts
         if path.is_file() and path.suffix in {".py", ".yaml"} and parts[1] != "sample":
@@ -197,8 +198,10 @@ def _create_record_view(
             f"缺少 {len(missing)} 个记录文件，例如 {home.relative(missing[0])}。",
             "请执行 eduplan verify 查明原因；报送原件仍在 archive/ 中。",
         )
+    # Relative to the home, so that a copied home reads its own records: `duck.connect` says where a candidate's lie.
+    named = [path.relative_to(home.root) for path in paths] if duck.can_search(home.root) else paths
     # NULLs of an empty Arrow table give DuckDB the types; an absent feed is an empty view of the right shape.
-    source = f"read_parquet({duck.path_list(paths)})" if paths else f"(SELECT {_typed_nulls(table)} WHERE false)"
+    source = f"read_parquet({duck.path_list(named)})" if paths else f"(SELECT {_typed_nulls(table)} WHERE false)"
     columns = ", ".join(duck.ident(name) for name in RECORD_SCHEMAS[table].names)
     connection.execute(
         f"CREATE VIEW records.{duck.ident(table)} AS SELECT {columns} FROM {source}{_laid_over(table, active)}"

@@ -18,9 +18,17 @@ from warehouse.errors import Fault
 
 
 def connect(
-    path: Path | str = ":memory:", *, read_only: bool = False, memory: str | None = None, threads: int | None = None
+    path: Path | str = ":memory:",
+    *,
+    read_only: bool = False,
+    memory: str | None = None,
+    threads: int | None = None,
+    copy_of: Path | None = None,
 ) -> duckdb.DuckDBPyConnection:
     """Open a database file (or memory). `memory` such as '1GB' defaults to EDUPLAN_MEMORY. Raises Fault.
+
+    A candidate's record views name their files relative to its home, which is three levels above the database, in
+    `candidates/<id>/`; a copy elsewhere is told which database it is a `copy_of`.
 
     Settings are SET after opening and not passed as configuration: DuckDB refuses a second connection of the same
     process to the same file under another configuration.
@@ -34,9 +42,23 @@ def connect(
     connection.execute("SET TimeZone = 'Asia/Shanghai'")
     connection.execute(f"SET memory_limit = {literal(memory or os.environ.get('EDUPLAN_MEMORY') or '1GB')}")
     connection.execute("SET enable_progress_bar = false")
+    root = _home_of(copy_of or Path(path))
+    if root is not None:
+        connection.execute(f"SET GLOBAL file_search_path = {literal(str(root))}")
     if threads is not None:
         connection.execute(f"SET threads = {int(threads)}")
     return connection
+
+
+def _home_of(database: Path) -> Path | None:
+    """The home a database belongs to, by its place; None where a search path cannot name it."""
+    parents = database.absolute().parents
+    return parents[2] if len(parents) > 2 and can_search(parents[2]) else None
+
+
+def can_search(root: Path) -> bool:
+    """Whether DuckDB can be told to look for files below a folder: its list of folders is cut at commas."""
+    return "," not in str(root)
 
 
 def open_database(path: Path, *, memory: str | None = None) -> duckdb.DuckDBPyConnection:

@@ -17,6 +17,7 @@ import duckdb
 
 from warehouse import duck, evidence
 from warehouse.clock import SHANGHAI
+from warehouse.disclosure_policy import is_taken_out, policy
 from warehouse.errors import UsageError
 from warehouse.evidence import RowRange, dicts
 from warehouse.manifest import Release, current, read_release, releases
@@ -248,6 +249,13 @@ def _nothing(connection: duckdb.DuckDBPyConnection, indicator: str, area: str, y
     names = [str(row[0]) for row in known]
     if indicator not in names:
         return f"没有指标“{indicator}”。", f"可选：{'、'.join(names)}。"
+    taken_out = dicts(connection.execute(_FACT, [indicator, area, year]))
+    if taken_out and is_taken_out(taken_out[0], "value"):
+        return (
+            f"指标 {indicator} 在区域 {area} {year} 年的数值已隐去（{policy().symbol}）："
+            "公布它会透露个人情况或一所学校的账。",
+            "请看上一级区域的数；隐去的规则见 docs/evidence.md。",
+        )
     query = (
         "SELECT DISTINCT period FROM marts.fct_indicator_value"
         " WHERE indicator_id = ? AND area_code = ? AND value IS NOT NULL ORDER BY period"

@@ -14,7 +14,8 @@ from typing import Final
 
 import duckdb
 
-from warehouse.disclosure import MARKS, policy
+from warehouse.disclosure_cells import MARKS
+from warehouse.disclosure_policy import policy
 from warehouse.duck import connect, ident, literal, rows, tables
 from warehouse.errors import Fault
 from warehouse.fingerprint import MARTS_SCHEMA, fingerprint

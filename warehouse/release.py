@@ -19,7 +19,7 @@ import duckdb
 from warehouse import candidate as candidates
 from warehouse import materiality
 from warehouse.attestation import sign_head, sign_release
-from warehouse.audit import waiver_uses, write_audit
+from warehouse.audit import mask_names, waiver_uses, write_audit
 from warehouse.candidate import Candidate
 from warehouse.changes import compare, next_version
 from warehouse.clock import SHANGHAI, now
@@ -41,8 +41,10 @@ from warehouse.manifest import (
 )
 from warehouse.marts_file import MARTS_FILE, MartColumns, copy_marts
 from warehouse.materiality import Acknowledgement
+from warehouse.names import NAMED_FEEDS, NameMarks, masked
 from warehouse.paths import Home
 from warehouse.reconcile import settle_releases
+from warehouse.scan import exposures
 from warehouse.signing import PUBLIC_KEY, load_or_create, public_pem
 from warehouse.verdict import Verdict
 from warehouse.waived import Guards
@@ -73,6 +75,7 @@ class _Plan:
     changes: dict[str, Any]
     acknowledgement: Acknowledgement | None
     guards: Guards
+    names: NameMarks | None
 
 
 def publish(
@@ -84,19 +87,22 @@ def publish(
     artefacts: Mapping[str, bytes],
     fences: Sequence[Fence] = (),
     guards: Guards | None = None,
+    names: NameMarks | None = None,
 ) -> Release:
     """Publish exactly this candidate on the strength of exactly this verdict, or raise Refused saying why not.
 
     `artefacts` maps paths inside the release folder to contents and must hold the auditor's report
     (`quality/index.html`). `fences` are leases the caller holds and must still hold at the flip. `guards` (indicator ->
-    rules) tell which values rest on a waived row; without them only rules about the indicator values count. Publishing
-    what `current` already shows, judged by the same rules, changes nothing. Killed at any point, `current` still names
-    one whole release. Raises Refused, UsageError, Fault, OSError.
+    rules) tell which values rest on a waived row; without them only rules about the indicator values count. `names`
+    marks the names in the registers behind the candidate, for which the whole release is searched. Publishing what
+    `current` already shows, judged by the same rules, changes nothing. Killed at any point, `current` still names one
+    whole release. Raises Refused, UsageError, Fault, OSError.
     """
     files = _check_artefacts(artefacts, verdict)
     with held(home, ledger, PUBLISH_LOCK) as own:
         settle_releases(home, ledger)
         _check_proof(home, ledger, candidate, verdict)
+        _check_names(candidate, names)
         standing = current(home)
         if standing is not None and _is_same(standing, candidate, verdict):
             return standing
@@ -106,7 +112,7 @@ def publish(
         release_id, instant = _next_id(standing, candidate.fingerprint)
         signer = load_or_create(home)
         stamp, guarding = instant.isoformat(), guards or {}
-        plan = _Plan(release_id, stamp, candidate, verdict, standing, files, signer, changes, told, guarding)
+        plan = _Plan(release_id, stamp, candidate, verdict, standing, files, signer, changes, told, guarding, names)
         release = _build(home, ledger, plan)
         ledger.record_release(release.row(), fences=[*fences, own], flip=lambda: _flip(home, release))
         sign_head(home, ledger, plan.signer)
@@ -155,6 +161,16 @@ def _check_proof(home: Home, ledger: Ledger, candidate: Candidate, verdict: Verd
         )
     _check_waivers(candidate, verdict)
     _check_candidate(home, candidate, verdict)
+
+
+def _check_names(candidate: Candidate, names: NameMarks | None) -> None:
+    """A release made from registers is searched for their names: without marks of all of them there is none."""
+    named = {item["delivery_id"] for item in candidate.inputs["deliveries"] if item["feed"] in NAMED_FEEDS}
+    if missing := named - (names.deliveries if names is not None else frozenset()):
+        raise Refused(
+            f"拒绝发布：没有 {len(missing)} 件名册的姓名标记（如 {min(missing)}），无法核对发布内容中有没有姓名。",
+            "请运行整个作业（eduplan run），不要单独调用发布。",
+        )
 
 
 def _check_waivers(candidate: Candidate, verdict: Verdict) -> None:
@@ -247,15 +263,35 @@ def _fill(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path) -> None:
     for name, data in sorted(plan.artefacts.items()):
         path = work_dir / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
+        path.write_bytes(_without_names(plan, name, data))
     (work_dir / PUBLIC_KEY).write_bytes(public_pem(plan.signer))
     manifest = _manifest(ledger, plan, list_files(work_dir), version)
     content = pretty_json(manifest)
     (work_dir / MANIFEST_NAME).write_bytes(content)
     (work_dir / SIGNATURE_NAME).write_bytes(sign_release(plan.signer, manifest, content))
+    _check_exposures(plan, work_dir)
     for path in work_dir.rglob("*"):
         if path.is_file():
             path.chmod(0o444)
+
+
+def _without_names(plan: _Plan, name: str, data: bytes) -> bytes:
+    """The report with names of the registers blacked out (in file names, say); other files as they are."""
+    if plan.names is None or name != REPORT:
+        return data
+    text = data.decode("utf-8")
+    masked_text = masked(text, plan.names.names_in([text]))
+    return data if masked_text == text else masked_text.encode()
+
+
+def _check_exposures(plan: _Plan, work_dir: Path) -> None:
+    """The last look at everything that would be published. Raises Refused naming each place that shows a person."""
+    if found := exposures(work_dir, plan.names):
+        raise Refused(
+            f"拒绝发布：候选 {plan.candidate.candidate_id} 的发布内容中有 {len(found)} 处疑似个人信息："
+            f"{'；'.join(item.line() for item in found)}。",
+            "请找出该列所依据的报送件，更正后重新报送，或用 eduplan withdraw 撤回；这一条不能豁免。",
+        )
 
 
 def _write_marts(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path, version: str) -> MartColumns:
@@ -273,6 +309,8 @@ def _write_marts(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path, versio
             releases=history,
             guards=plan.guards,
         )
+        if plan.names is not None:
+            mask_names(connection, database, plan.names)
 
     return copy_marts(plan.candidate.database, work_dir, plan.candidate.fingerprint, add)
 

@@ -6,21 +6,22 @@ where they stand (`warehouse.disclosure`).
 A published total and its parts are a linear equation. A suppressed cell is exposed exactly when some combination of
 equations leaves it alone on one side; the published cells in that combination are the ones of which one more must go.
 Elimination is done modulo a large prime: coefficients are 0 and ±1, so a rank lost by chance would need a minor
-divisible by it. The choice is deterministic: dearest cells (city, indicator values) last, then the smallest value that
-hides enough, then the order of the cells.
+divisible by it. The choice is deterministic: the cell that hides most and exposes least by going, dear ones (city,
+indicator values) less readily, then the smallest value that hides enough, then the order of the cells.
 """
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter, defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
-from numpy.typing import NDArray
-
 _PRIME: Final = 2_147_483_647
+# Its powers run through every number below the prime.
+_GENERATOR: Final = 7
 
 
 @dataclass(frozen=True)
@@ -38,11 +39,13 @@ class Equation:
 
 @dataclass(frozen=True)
 class Cell:
-    """What choosing needs to know: the value (persons), how dear losing it is, and whether readers know it already."""
+    """What choosing needs to know: the value, how dear losing it is, whether readers know it already, and how large a
+    value hides it well."""
 
     value: float
     price: int = 0
     known: bool = False
+    need: float = 0.0
 
 
 def complete(
@@ -57,9 +60,9 @@ def complete(
     for group in _components(equations, suppressed):
         while True:
             # Most cells stand alone in some equation, which is cheap to see; combinations take elimination.
-            added = _choose(cells, _alone(group, suppressed), least)
+            added = _choose(cells, group, _alone(group, suppressed), suppressed, least)
             exposed = {} if added else _exposed(group, suppressed)
-            added = added or _choose(cells, exposed, least)
+            added = added or _choose(cells, group, exposed, suppressed, least)
             suppressed |= added
             if not added:
                 left |= set(exposed)
@@ -67,19 +70,40 @@ def complete(
     return frozenset(suppressed), frozenset(left)
 
 
-def _choose(cells: Sequence[Cell], exposed: Mapping[int, Sequence[int]], least: float) -> set[int]:
+def _choose(
+    cells: Sequence[Cell],
+    equations: Sequence[Equation],
+    exposed: Mapping[int, Sequence[int]],
+    suppressed: AbstractSet[int],
+    least: float,
+) -> set[int]:
     """One further cell for each exposed one, unless one chosen in this round serves it too.
 
-    A cell that stands beside the exposed one in several equations is listed as often, and hides it in all of them.
+    A cell that stands beside the exposed one in several equations is listed as often, and hides it in all of them. One
+    whose other equations have suppressed cells already exposes nothing by going.
     """
+    if not exposed:
+        return set()
+    clean = Counter(cell for equation in equations if suppressed.isdisjoint(equation.cells) for cell in equation.cells)
     added: set[int] = set()
     for cell in sorted(exposed):
         counts = Counter(other for other in exposed[cell] if not cells[other].known)
         if counts and added.isdisjoint(counts):
-            added.add(
-                min(counts, key=lambda n: (-counts[n], cells[n].price, cells[n].value < least, cells[n].value, n))
-            )
+            added.add(_best(cells, counts, clean, max(least, cells[cell].need)))
     return added
+
+
+def _best(cells: Sequence[Cell], counts: Mapping[int, int], clean: Mapping[int, int], need: float) -> int:
+    return min(
+        counts,
+        key=lambda n: (
+            clean[n] + cells[n].price - counts[n],
+            cells[n].price,
+            cells[n].value < need,
+            cells[n].value,
+            n,
+        ),
+    )
 
 
 def _alone(equations: Sequence[Equation], suppressed: Collection[int]) -> dict[int, list[int]]:
@@ -113,43 +137,90 @@ def _components(equations: Sequence[Equation], marked: Collection[int]) -> list[
     return [groups[name] for name in sorted(groups)]
 
 
+# A linear combination of cells: cell -> coefficient modulo the prime, none of them zero.
+_Row = dict[int, int]
+
+
 def _exposed(equations: Sequence[Equation], suppressed: Collection[int]) -> dict[int, list[int]]:
-    """Exposed cell -> the published cells it can be computed from."""
-    everything = sorted({cell for equation in equations for cell in equation.cells})
-    hidden = [cell for cell in everything if cell in suppressed]
-    shown = [cell for cell in everything if cell not in suppressed]
+    """Exposed cell -> the published cells it can be computed from.
+
+    A suppressed cell is exposed when it is zero in every solution of the system without its published side. One
+    solution with arbitrary free cells tells: what is zero there by chance is one in two thousand million.
+    """
+    system = _System(suppressed)
     touched = [e for e in equations if any(cell in suppressed for cell in e.cells)]
-    place = {cell: number for number, cell in enumerate([*hidden, *shown])}
-    matrix = np.zeros((len(touched), len(place)), dtype=np.int64)
-    for row, equation in enumerate(touched):
-        matrix[row, place[equation.whole]] += 1
-        for part in equation.parts:
-            matrix[row, place[part]] -= 1
-    reduced = _eliminate(matrix % _PRIME, len(hidden))
-    found: dict[int, list[int]] = {}
-    for row in reduced:
-        pivots = np.flatnonzero(row[: len(hidden)])
-        if len(pivots) == 1:
-            columns = np.flatnonzero(row[len(hidden) :])
-            found[hidden[int(pivots[0])]] = [shown[int(column)] for column in columns]
-    return found
+    system.count(touched)
+    for equation in sorted(touched, key=lambda e: sum(cell in suppressed for cell in e.cells)):
+        system.add(_row(equation))
+    solution = system.solution()
+    return {cell: system.shown_beside(cell) for cell in sorted(system.pivots) if solution[cell] == 0}
 
 
-def _eliminate(matrix: NDArray[np.int64], columns: int) -> NDArray[np.int64]:
-    """Reduced row echelon form modulo the prime, with pivots in the first `columns` columns only."""
-    done = 0
-    for column in range(columns):
-        below = np.flatnonzero(matrix[done:, column])
-        if len(below) == 0:
-            continue
-        pivot = done + int(below[0])
-        matrix[[done, pivot]] = matrix[[pivot, done]]
-        matrix[done] = matrix[done] * pow(int(matrix[done, column]), -1, _PRIME) % _PRIME
-        factors = matrix[:, column].copy()
-        factors[done] = 0
-        rows = np.flatnonzero(factors)
-        matrix[rows] = (matrix[rows] - factors[rows, None] * matrix[done]) % _PRIME
-        done += 1
-        if done == len(matrix):
-            break
-    return matrix
+def _row(equation: Equation) -> _Row:
+    row = {equation.whole: 1}
+    for part in equation.parts:
+        row[part] = (row.get(part, 0) - 1) % _PRIME
+    return {cell: factor for cell, factor in row.items() if factor}
+
+
+class _System:
+    """Equations brought to triangular form over the suppressed cells, sparse: totals touch few cells each.
+
+    `pivots`: cell -> (when it became one, its row with coefficient 1). A row holds no pivot that is older than itself.
+    """
+
+    def __init__(self, suppressed: Collection[int]) -> None:
+        self._suppressed = suppressed
+        self._often: Counter[int] = Counter()
+        self.pivots: dict[int, tuple[int, _Row]] = {}
+
+    def count(self, equations: Iterable[Equation]) -> None:
+        """Note how often each suppressed cell stands in the equations: rare ones make cheap pivots."""
+        self._often = Counter(cell for e in equations for cell in e.cells if cell in self._suppressed)
+
+    def add(self, row: _Row) -> None:
+        """Take an equation in, unless it follows from those that are in."""
+        self._reduce(row)
+        hidden = [cell for cell in row if cell in self._suppressed]
+        if hidden:
+            pivot = min(hidden, key=lambda cell: (self._often[cell], cell))
+            inverse = pow(row[pivot], -1, _PRIME)
+            scaled = {cell: factor * inverse % _PRIME for cell, factor in row.items()}
+            self.pivots[pivot] = (len(self.pivots), scaled)
+
+    def _reduce(self, row: _Row, keep: int | None = None) -> None:
+        """Take every pivot but `keep` out of the row, the oldest first: younger rows do not bring them back."""
+        waiting = [(self.pivots[cell][0], cell) for cell in row if cell in self.pivots and cell != keep]
+        heapq.heapify(waiting)
+        while waiting:
+            _, pivot = heapq.heappop(waiting)
+            factor = row.get(pivot, 0)
+            if factor == 0:
+                continue
+            for cell, other in self.pivots[pivot][1].items():
+                left = (row.get(cell, 0) - factor * other) % _PRIME
+                if left == 0:
+                    row.pop(cell, None)
+                    continue
+                if cell not in row and cell in self.pivots and cell != keep:
+                    heapq.heappush(waiting, (self.pivots[cell][0], cell))
+                row[cell] = left
+
+    def solution(self) -> dict[int, int]:
+        """One solution over the suppressed cells, with all published ones zero and the free ones anything but alike."""
+        values: dict[int, int] = {}
+        for pivot, (_, row) in reversed(self.pivots.items()):
+            total = 0
+            for cell, factor in row.items():
+                if cell != pivot and cell in self._suppressed:
+                    if cell not in values:
+                        values[cell] = pow(_GENERATOR, cell + 1, _PRIME)
+                    total += factor * values[cell]
+            values[pivot] = -total % _PRIME
+        return values
+
+    def shown_beside(self, pivot: int) -> list[int]:
+        """The published cells an exposed pivot follows from."""
+        row = dict(self.pivots[pivot][1])
+        self._reduce(row, keep=pivot)
+        return sorted(cell for cell in row if cell not in self._suppressed)

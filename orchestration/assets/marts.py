@@ -126,6 +126,7 @@ def _run_dbt(
     total = sum(node["resource_type"] in _BUILT for node in content["nodes"].values())
     build = steps.begin(bench)
     steps.warm_gate(bench)
+    steps.warm_names(bench)
     events: list[Event] = []
     with dbt.building(bench.home, build, manifest, translator, context, ahead=bench.take_dbt()) as invocation:
         for event in invocation.stream():

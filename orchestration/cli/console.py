@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -66,3 +66,10 @@ def table(title: str, columns: Sequence[tuple[str, str]], rows: Iterable[Sequenc
 def figure(value: float | Decimal | None, decimals: int = 2) -> str | None:
     """A number as people write it; None stays None."""
     return None if value is None else f"{value:,.{decimals}f}"
+
+
+def cell(row: Mapping[str, Any], column: str, decimals: int = 2) -> str | None:
+    """A number of a mart's row as people write it, or the symbol where it was taken out."""
+    from warehouse.disclosure_policy import is_taken_out, policy
+
+    return policy().symbol if is_taken_out(row, column) else figure(row[column], decimals)

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from orchestration.cli.console import err, figure, out, print_json, table
+from orchestration.cli.console import cell, err, figure, out, print_json, table
 from orchestration.cli.main import OK
 from orchestration.cli.progress import TerminalReporter
 from orchestration.cli.run import print_outcome, print_release, run_once, run_summary
@@ -36,7 +36,7 @@ _YEARS = re.compile(r"(\d{4})(?:-(\d{4}))?")
 # The newest value of each headline indicator for the whole city, beside its target for 2025.
 _HEADLINES: Final = """
     SELECT i.headline_no, i.indicator_id, i.name_zh, i.unit_zh, i.decimals, p.baseline, p.value, p.year, p.target,
-           p.operator, p.pace_ratio, p.status, p.status_zh, p.method, p.note
+           p.operator, p.pace_ratio, p.status, p.status_zh, p.method, p.note, p.suppressed
     FROM marts.marts.dim_indicator AS i
     INNER JOIN marts.marts.dim_target AS t ON t.indicator_id = i.indicator_id AND t.kind = 'headline_indicator'
     INNER JOIN marts.marts.mart_plan_progress AS p ON p.target_id = t.target_id AND p.area_code = '500000'
@@ -179,10 +179,10 @@ def _headline_cells(row: dict[str, Any]) -> tuple[object, ...]:
         row["name_zh"],
         row["unit_zh"],
         figure(row["baseline"], decimals),
-        figure(row["value"], decimals),
+        cell(row, "value", decimals),
         row["year"] if has_value else None,
         f"{row['operator']}{target}" if target and row["operator"] in {">", "<", "≥", "≤", ">=", "<="} else target,
-        figure(row["pace_ratio"], 2),
+        cell(row, "pace_ratio"),
         row["status_zh"],
         _METHOD_ZH.get(row["method"], row["method"]),
     )

@@ -12,7 +12,7 @@ from typing import Any, Final
 import duckdb
 from rich.markup import escape
 
-from orchestration.cli.console import figure, out, print_json, table
+from orchestration.cli.console import cell, figure, out, print_json, table
 from orchestration.cli.main import OK
 from warehouse import duck
 from warehouse.errors import UsageError
@@ -68,7 +68,7 @@ def _rows(connection: duckdb.DuckDBPyConnection, kind: str, year: int | None, pl
 def _document(release_id: str, rows: list[dict[str, Any]]) -> dict[str, Any]:
     first = rows[0]
     shown = ("status", "status_zh", "target_count", "note")
-    listed = ("target_id", "indicator_zh", "status", "status_zh", "value", "target", "value_year", "note")
+    listed = ("target_id", "indicator_zh", "status", "status_zh", "value", "target", "value_year", "note", "suppressed")
     return {
         "release_id": release_id,
         **{name: first[name] for name in ("plan_id", "area_code", "evaluation_kind", "evaluation_kind_zh", "year")},
@@ -106,7 +106,7 @@ def _print(rows: list[dict[str, Any]]) -> None:
         (
             row["indicator_zh"],
             row["status_zh"],
-            figure(row["value"]),
+            cell(row, "value"),
             figure(row["target"]),
             row["value_year"],
             row["note"],

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
-from orchestration.cli.console import figure, out, print_json, table
+from orchestration.cli.console import cell, figure, out, print_json, table
 from orchestration.cli.main import OK
 from warehouse.errors import UsageError
 from warehouse.evidence import RowRange, values_resting_on
@@ -73,7 +73,7 @@ def _print_figure(found: Explanation) -> None:
         if text not in {None, ""}:
             out.print(f"  {label}：{text}", markup=False)
     for row in found.mart_rows["mart_plan_progress"]:
-        target = f"目标 {row['operator'] or ''}{figure(row['target'])}，进度比 {figure(row['pace_ratio']) or '—'}"
+        target = f"目标 {row['operator'] or ''}{figure(row['target'])}，进度比 {cell(row, 'pace_ratio') or '—'}"
         out.print(f"  规划进度（{row['target_id']}）：{row['status_zh']}；{target}", markup=False)
 
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from orchestration.steps import find_inputs
 from tests.pipeline.conftest import CODE, YEAR, Corrected
 from tests.pipeline.test_release_thread import changes
+from tests.support.attacker import exposed_by
 from tests.support.command import eduplan
 from warehouse import backup as backups
 from warehouse.ledger import Ledger
@@ -81,3 +82,6 @@ def test_a_correction_is_laid_at_the_deliveries_that_changed(corrected: Correcte
     )
     assert then["release_id"] == first
     assert then["value"] == before["value"] != after["value"]
+    marts = [home / "releases" / name / "marts.duckdb" for name in (first, second)]
+    # The correction moved pupils; subtracting the two releases tells no more than each of them.
+    assert exposed_by(marts) == set()

@@ -707,6 +707,13 @@ def school_amounts(reported: pd.Series, stage: str, share: float) -> dict[int, f
     }
 
 
+def taken_out(row: pd.Series, column: str) -> bool:
+    """Whether the disclosure step emptied this cell: there is nothing to compare, and nothing must stand there."""
+    marked = column in str(row["suppressed"]).split(",")
+    assert not marked or pd.isna(row[column])
+    return marked
+
+
 def test_balance_agrees_by_school_and_by_county(home_measured: Path, world: World) -> None:
     found = mart(home_measured, "mart_compulsory_balance")
     expected = balance_amounts(world)
@@ -716,7 +723,7 @@ def test_balance_agrees_by_school_and_by_county(home_measured: Path, world: Worl
         per, primary, junior = BALANCE_LINES[row.item]
         key = (row.year, row.school, row.stage, row.item)
         value = per * row.amount / row.pupils
-        pairs[key] = (by_school.loc[key, "value"], value)
+        pairs[key] = (value if taken_out(by_school.loc[key], "value") else by_school.loc[key, "value"], value)
         if not pd.isna(value) and abs(value - float(primary if row.stage == "primary" else junior)) > 1e-6:
             assert by_school.loc[key, "is_line_met"] == (
                 value > float(primary if row.stage == "primary" else junior)
@@ -725,17 +732,19 @@ def test_balance_agrees_by_school_and_by_county(home_measured: Path, world: Worl
     by_area = found[found["row_kind"] == "area_item"].set_index(["period", "area_code", "stage", "item_no"])
     for key, schools in expected.dropna(subset=["amount"]).groupby(["year", "area", "stage", "item"]):
         cv = weighted_cv(schools["pupils"], schools["amount"])
-        marts_cv = by_area.loc[key, "cv"]
-        # One school, or equal ones: rounding noise around zero has no relative size.
-        pairs["cv", key] = (0.0 if marts_cv < 1e-12 else marts_cv, 0.0 if abs(cv) < 1e-12 else cv)
-        pairs["mean", key] = (
-            by_area.loc[key, "value"],
-            BALANCE_LINES[key[3]][0] * schools["amount"].sum() / schools["pupils"].sum(),
-        )
+        county = by_area.loc[key]
+        if not taken_out(county, "cv"):
+            # Two decimals where a school of it is out.
+            exact = round(cv, 2) if "两位小数" in str(county["note"]) else cv
+            # One school, or equal ones: rounding noise around zero has no relative size.
+            pairs["cv", key] = (0.0 if county["cv"] < 1e-12 else county["cv"], 0.0 if abs(exact) < 1e-12 else exact)
+        if not taken_out(county, "value"):
+            mean = BALANCE_LINES[key[3]][0] * schools["amount"].sum() / schools["pupils"].sum()
+            pairs["mean", key] = (county["value"], mean)
         if by_area.loc[key, "verdict"] != "cannot_assess":
             assert (by_area.loc[key, "verdict"] == "met") == (cv <= CV_LIMITS[key[2]]), key
     assert differing(pairs) == {}
-    assert len(pairs) > 4000
+    assert len(pairs) > 3000
 
 
 def test_a_school_needs_six_of_seven_and_the_last_at_85_per_cent(home_measured: Path, world: World) -> None:
@@ -777,10 +786,13 @@ def test_education_finance_agrees_by_area_kind_and_year(home_measured: Path, wor
             money = units[units["kind"] == kind].groupby(KEY)[column].sum(min_count=1)
             parts = pd.DataFrame({"num": money, "den": grouped["average"].sum(min_count=1)})
             for (year, area), row in world.roll_up(parts).iterrows():
+                if taken_out(found.loc[(measure, kind, area, year)], "value"):
+                    continue
                 marts_value = found.loc[(measure, kind, area, year), "value"]
                 exact = value_of("", row["num"], row["den"])
                 # Published to four decimals: compared at that precision.
                 same = not pd.isna(exact) and abs(float(marts_value) - exact) <= 0.0000500001
                 pairs[measure, kind, area, year] = (exact if same else marts_value, exact)
     assert differing(pairs) == {}
-    assert len(pairs) > 1000
+    # Most kinds of a district of the small city are one or two schools, which is not published.
+    assert len(pairs) > 200

@@ -266,7 +266,8 @@ select
             end
         ),
         ''
-    ) as note
+    ) as note,
+    {{ suppressed_cells() }} as suppressed
 from stacked
 inner join {{ ref('int_area_year') }} as members
     on

@@ -117,7 +117,8 @@ select
             end
         ),
         ''
-    ) as note
+    ) as note,
+    {{ suppressed_cells() }} as suppressed
 from covered
 left join covered as previous
     on

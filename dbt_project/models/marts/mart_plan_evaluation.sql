@@ -216,5 +216,6 @@ select
     value,
     target,
     value_year,
-    note
+    note,
+    {{ suppressed_cells() }} as suppressed
 from stacked

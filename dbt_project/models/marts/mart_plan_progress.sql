@@ -155,7 +155,8 @@ select
     case when judged.is_comparable then judged.actual_growth end as actual_growth,
     judged.open_sdg_ratio,
     {{ open_sdg_reading('judged.open_sdg_ratio', 'judged.is_met') }} as open_sdg_reading,
-    judged.series_note
+    judged.series_note,
+    {{ suppressed_cells() }} as suppressed
 from judged
 left join {{ ref('status_label') }} as labels
     on judged.status = labels.status

@@ -141,7 +141,8 @@ select
     answered.note,
     answered.numerator,
     answered.denominator,
-    answered.reading_zh
+    answered.reading_zh,
+    {{ suppressed_cells() }} as suppressed
 from answered
 inner join {{ ref('plan') }} as plans
     on answered.plan_id = plans.plan_id

@@ -133,5 +133,6 @@ select
     cast(cases_held as integer) as cases_held,
     cast(cases_broken as integer) as cases_broken,
     cast(cases_unassessed as integer) as cases_unassessed,
-    note
+    note,
+    {{ suppressed_cells() }} as suppressed
 from stacked

@@ -79,6 +79,7 @@ def build(path: Path) -> Path:
         _targets(connection)
         connection.execute(_sql("model_progress_and_coverage"))
         connection.execute(_sql("model_subject_marts"))
+        _units_of_money(connection)
         _take_out_small_cells(connection)
         connection.execute("drop schema model cascade")
         connection.execute("checkpoint")
@@ -105,8 +106,38 @@ SMALL = {
 }
 
 
+NOTHING_TAKEN_OUT = (
+    "mart_compulsory_balance",
+    "mart_education_finance",
+    "mart_plan_evaluation",
+    "mart_plan_progress",
+    "mart_programme_targets",
+    "mart_standing_rules",
+)
+
+
+def _units_of_money(connection: duckdb.DuckDBPyConnection) -> None:
+    """Five equal units behind each kind of school of a district, so that none dominates."""
+    connection.execute("create schema intermediate")
+    connection.execute(
+        "create table intermediate.int_area_member as"
+        " select y as period, area_code, area_level, part as part_area_code from model.member cross join model.year"
+    )
+    connection.execute(
+        "create table intermediate.int_finance_unit_year as"
+        " select period, area_code, 'u' || n as unit_code, school_kind,"
+        " amount / 5 as spend_total, amount / 5 as spend_fiscal, amount / 5 as spend_budget,"
+        " amount / 5 as spend_budget_education, amount / 5 as spend_budget_operating,"
+        " cast(0 as decimal(18, 2)) as spend_budget_construction, amount / 5 as budget_public_funds"
+        " from marts.mart_education_finance cross join range(5) as units(n)"
+        " where measure = 'spend_total' and school_kind <> 'all' and area_level in ('district', 'municipal')"
+    )
+
+
 def _take_out_small_cells(connection: duckdb.DuckDBPyConnection) -> None:
     """Small counts of persons leave the model marts as they leave the real ones; complements do not matter here."""
+    for table in NOTHING_TAKEN_OUT:
+        connection.execute(f"alter table marts.{table} add column suppressed varchar")
     for table, (columns, derived) in SMALL.items():
         named = ", ".join(f"case when {column} between 1 and 4 then '{column}' end" for column in columns)
         connection.execute(f"update marts.{table} set suppressed = nullif(concat_ws(',', {named}), '')")

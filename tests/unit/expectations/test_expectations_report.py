@@ -21,7 +21,7 @@ from expectations.report_data import KEYS_SHOWN
 from expectations.rule_changes import record
 from tests.unit.expectations import gate_candidate
 from warehouse.candidate import Candidate
-from warehouse.disclosure import policy
+from warehouse.disclosure_policy import policy
 from warehouse.errors import Fault
 from warehouse.verdict import Verdict
 

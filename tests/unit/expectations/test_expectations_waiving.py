@@ -104,6 +104,14 @@ def test_personal_numbers_are_never_waived(damaged: Path) -> None:
     assert any("不得豁免" in reason for reason in verdict.reasons())
 
 
+@pytest.mark.parametrize(
+    "rule_id", ["balance.no_small_cells", "finance_mart.no_dominated_cells", "teacher_quality.suppressed_are_empty"]
+)
+def test_what_discloses_a_person_or_a_school_is_never_waived(rule_id: str) -> None:
+    with pytest.raises(Refused, match="披露控制的规则不得豁免"):
+        check_request(_waiver(rule=rule_id, scope=[{"area_code": "G3"}]), catalogue())
+
+
 def test_rule_that_breaks_is_never_waived(damaged: Path, tmp_path: Path) -> None:
     database = Path(shutil.copyfile(damaged, tmp_path / "lost.duckdb"))
     with duckdb.connect(str(database)) as connection:

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from pathlib import Path
 
+import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -10,7 +12,7 @@ import pytest
 from tests.support.candidate_kit import FEEDS, delivery, fill_marts, make_candidate
 from warehouse import candidate as candidates
 from warehouse.candidate import candidate_id, code_digest
-from warehouse.duck import connect
+from warehouse.duck import connect, rows
 from warehouse.errors import Fault, Refused
 from warehouse.ledger import Ledger
 from warehouse.paths import Home
@@ -90,6 +92,34 @@ def test_only_the_active_deliveries_are_read(home: Home, ledger: Ledger) -> None
 
 def _zero(column: pa.Field) -> object:
     return "" if pa.types.is_string(column.type) else 0
+
+
+def test_a_copied_home_reads_its_own_records(home: Home, ledger: Ledger, tmp_path: Path) -> None:
+    """Also after the original is gone: nothing in a candidate names the place it was made at."""
+    candidate = make_candidate(home, ledger, 1.0)
+    place = str(home.root).encode()
+    assert place not in candidate.database.read_bytes()
+    shutil.copytree(home.root, tmp_path / "copy", symlinks=True)
+    shutil.rmtree(home.root)
+    copied = Home(tmp_path / "copy")
+    query = "SELECT count(*) FROM records.official_figures__figure"
+    database = candidates.load(copied, candidate.candidate_id).database
+    with connect(database, read_only=True) as connection:
+        assert rows(connection, query) == [(0,)]
+        assert rows(connection.cursor(), query) == [(0,)]
+    for path in copied.records.rglob("*.parquet"):
+        path.unlink()
+    with connect(database, read_only=True) as connection, pytest.raises(duckdb.IOException, match="records"):
+        rows(connection, query)
+
+
+def test_a_home_whose_name_cuts_a_list_of_folders_keeps_whole_paths(tmp_path: Path) -> None:
+    home = Home(tmp_path / "a,b").ensure()
+    ledger = Ledger(home.ledger_url)
+    candidate = make_candidate(home, ledger, 1.0)
+    ledger.close()
+    with connect(candidate.database, read_only=True) as connection:
+        assert rows(connection, "SELECT count(*) FROM records.official_figures__figure") == [(0,)]
 
 
 def test_a_missing_record_file_is_a_fault(home: Home, ledger: Ledger) -> None:

@@ -19,7 +19,7 @@ from warehouse.errors import Fault, UsageError
 from warehouse.files import replace_symlink, sha256_file
 from warehouse.ledger import Ledger
 from warehouse.manifest import MANIFEST_NAME, SIGNATURE_NAME, Release
-from warehouse.paths import Home
+from warehouse.paths import Home, project_root
 from warehouse.release import publish
 from warehouse.signing import PRIVATE_KEY, PUBLIC_KEY
 from warehouse.verify import Trust, verify, verify_copy, verify_folder
@@ -69,6 +69,25 @@ def test_the_envelope_is_plain_dsse_around_an_in_toto_statement(signed: Release)
     subjects = {item["name"]: item["digest"]["sha256"] for item in statement["subject"]}
     names = [path for path in signed.path.rglob("*") if path.is_file() and path.name != SIGNATURE_NAME]
     assert subjects == {path.relative_to(signed.path).as_posix(): sha256_file(path) for path in names}
+
+
+def _documented() -> str:
+    page = (project_root() / "docs" / "evidence.md").read_text(encoding="utf-8")
+    return page.split("```python\n")[1].split("```")[0]
+
+
+def test_the_page_shows_how_others_check_a_release_without_this_program(
+    signed: Release, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = copied(signed, tmp_path)
+    monkeypatch.chdir(folder)
+    program = compile(_documented(), "evidence.md", "exec")
+    assert "warehouse" not in program.co_names
+    exec(program, {})
+    with (folder / "csv" / "mart_plan_progress.csv").open("ab") as stream:
+        stream.write(b"x")
+    with pytest.raises(AssertionError, match=r"mart_plan_progress\.csv"):
+        exec(program, {})
 
 
 def test_a_copied_release_is_whole_by_itself(signed: Release, home: Home, tmp_path: Path) -> None:

@@ -1,0 +1,114 @@
+"""Keyed marks of the names in register deliveries, so that a release can be searched for them (`warehouse.names`).
+
+What belongs here: taking the columns of names out of an archived original and keeping their marks under the home. What
+does not: searching, and anything that keeps a name: they are read, hashed with the home's key and forgotten.
+
+`names/<SHA-256 of the original>-<key>.marks` is a cache: sorted 8-byte marks behind an HMAC over them. A missing,
+foreign or damaged file is made again from the archive, so an older home needs no step and no backup holds it.
+"""
+
+from __future__ import annotations
+
+import hmac
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import pyarrow.compute as pc
+
+from sources.contract import Contract, load
+from sources.labels import key as label_key
+from sources.labels import plain
+from sources.parsers.delimited import find_header_line, open_text, read_columns
+from sources.parsers.grid import TOP_ROWS, UnreadableError, Workbook, kind
+from sources.pseudonym import load_or_create_key
+from warehouse.errors import Fault
+from warehouse.files import sha256_bytes, write_atomic
+from warehouse.names import NAMED_FEEDS, Marks, NameMarks, marks_of
+from warehouse.paths import Home
+from warehouse.records import DeliveryRow
+
+FOLDER: Final = "names"
+_SEAL_BYTES: Final = 32
+
+
+def known_names(home: Home, deliveries: Iterable[DeliveryRow]) -> NameMarks:
+    """The marks of every name in these deliveries' registers; feeds without names add nothing. Raises Fault when an
+    original is missing or cannot be read any more, OSError."""
+    key = load_or_create_key(home.root / "secret.key")
+    named = [row for row in deliveries if row.feed in NAMED_FEEDS]
+    marks = tuple(_marks_of(home, row, key) for row in named)
+    return NameMarks(key, marks, frozenset(row.delivery_id for row in named))
+
+
+def _marks_of(home: Home, row: DeliveryRow, key: bytes) -> Marks:
+    path = home.root / FOLDER / f"{row.sha256}-{sha256_bytes(b'names, blake2b' + key)[:8]}.marks"
+    kept = _kept(path, key)
+    if kept is not None:
+        return kept
+    original = home.archive / row.sha256[:2] / row.sha256
+    try:
+        names = names_in(original.read_bytes(), load(row.feed))
+    except (FileNotFoundError, UnreadableError) as error:
+        raise Fault(
+            f"报送件 {row.delivery_id} 的原件缺失或读不出来，无法核对发布内容中有没有名册里的姓名。",
+            "请执行 eduplan verify 查明原因，从备份恢复 archive/ 后重试。",
+        ) from error
+    marks = np.unique(marks_of(key, names))
+    content = marks.astype("<u8").tobytes()
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_atomic(path, hmac.digest(key, content, "sha256") + content, mode=0o600)
+    return marks
+
+
+def _kept(path: Path, key: bytes) -> Marks | None:
+    if not path.is_file():
+        return None
+    data = path.read_bytes()
+    seal, content = data[:_SEAL_BYTES], data[_SEAL_BYTES:]
+    if not hmac.compare_digest(seal, hmac.digest(key, content, "sha256")):
+        return None
+    return np.frombuffer(content, dtype="<u8").astype(np.uint64)
+
+
+def names_in(data: bytes, contract: Contract) -> set[str]:
+    """The names in a register, in their one spelling. Raises UnreadableError."""
+    wanted = {label_key(label) for label in contract.unread.names}
+    raw = _from_csv(data, contract, wanted) if kind(data[:8]) in {"text", "empty"} else _from_workbook(data, wanted)
+    return {name for name in map(_spelled, raw) if len(name) > 1}
+
+
+def _spelled(name: str) -> str:
+    # Nearly every name is Chinese characters and nothing else: those are spelled in one way only.
+    return name if name.isalpha() and len(name) < len(name.encode()) else plain(name)
+
+
+def _from_csv(data: bytes, contract: Contract, wanted: set[str]) -> set[str]:
+    source = open_text(data)
+    [table] = contract.tables
+    header = find_header_line(source, contract, table)
+    if header is None:
+        return set()
+    places = {f"n{at}": at for at, label in enumerate(header.labels) if label_key(label) in wanted}
+    if not places:
+        return set()
+    columns = read_columns(source, header, places)
+    found: set[str] = set()
+    for array in columns.arrays.values():
+        found |= {value.decode(columns.encoding, errors="replace") for value in pc.unique(array).to_pylist() if value}
+    return found
+
+
+def _from_workbook(data: bytes, wanted: set[str]) -> set[str]:
+    book = Workbook(data)
+    return {name for sheet in book.sheet_names for name in _from_rows(book.grid(sheet).rows, wanted)}
+
+
+def _from_rows(rows: Sequence[Sequence[Any]], wanted: set[str]) -> set[str]:
+    for at, row in enumerate(rows[:TOP_ROWS]):
+        places = [place for place, cell in enumerate(row) if isinstance(cell, str) and label_key(cell) in wanted]
+        if places:
+            below = (line[place] for line in rows[at + 1 :] for place in places if place < len(line))
+            return {cell for cell in below if isinstance(cell, str) and cell.strip()}
+    return set()

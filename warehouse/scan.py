@@ -1,0 +1,178 @@
+"""The last look at a release before anybody else sees it: no identity number, no telephone number, no name of a
+register in any of its files.
+
+What belongs here: reading every text of a release folder, whatever kind of file it stands in, and saying where one of
+them names a person. What does not: refusing (`warehouse.release`), what a number looks like (`warehouse.masking`) and
+what a name is (`warehouse.names`).
+
+Typed numbers and dates are not searched: they hold no name, and an amount of eleven digits cannot be told from a
+telephone number.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any, Final
+
+import duckdb
+
+from warehouse import duck
+from warehouse.errors import Fault
+from warehouse.masking import shows_number
+from warehouse.names import NameMarks, words_of
+
+_TEXT: Final = ("VARCHAR", "VARCHAR[]")
+# Persons who answer for a waiver or an acknowledgement are named on purpose, and may share a name with a teacher.
+_ANSWERING: Final = frozenset({"requested_by", "approved_by", "acknowledged_by"})
+# Not searched: keys and signatures hold no text, the marts are read as tables.
+_OPAQUE: Final = {".pub"}
+
+
+@dataclass(frozen=True)
+class Exposure:
+    """Where a person shows: file, place within it (table and column, or line), and what: a number or a name."""
+
+    file: str
+    place: str
+    what_zh: str
+
+    def line(self) -> str:
+        """One Chinese phrase, without the number or name itself."""
+        return f"{self.file}{'（' + self.place + '）' if self.place else ''}有{self.what_zh}"
+
+
+def exposures(folder: Path, names: NameMarks | None) -> list[Exposure]:
+    """Every place of a release folder that shows a person, in the order of files; `names` None: numbers only.
+
+    Raises Fault when a file cannot be read as what it is.
+    """
+    # Nearly every text stands in several files: each is looked at once.
+    places: dict[str, set[tuple[str, str]]] = {}
+    with duck.connect() as connection:
+        for path in sorted(item for item in folder.rglob("*") if item.is_file()):
+            file = path.relative_to(folder).as_posix()
+            for place, text in _texts(connection, path):
+                places.setdefault(text, set()).add((file, place))
+    found = [(text, "身份证号或电话号码") for text in places if shows_number(text)]
+    if names is not None:
+        found += [(text, "名册中的姓名") for text in _with_names(places, names)]
+    told = {Exposure(file, place, what) for text, what in found for file, place in places[text]}
+    return sorted(told, key=lambda item: (item.file, item.place, item.what_zh))
+
+
+def _with_names(texts: Iterable[str], names: NameMarks) -> list[str]:
+    words = {text: words_of(text) for text in texts}
+    known = names.known(set().union(*words.values()))
+    return [text for text, found in words.items() if found & known]
+
+
+# -- texts ------------------------------------------------------------------------------------------------------------
+
+
+def _texts(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[tuple[str, str]]:
+    """(place, text) for every text of a file; a text that stands there often may be given once."""
+    if path.suffix == ".duckdb":
+        yield from _of_database(path)
+    elif path.suffix in {".parquet", ".csv"}:
+        yield from _of_table(connection, path)
+    elif path.suffix == ".json":
+        yield from _of_json(path)
+    elif path.suffix == ".html":
+        yield from _of_page(path)
+    elif path.suffix not in _OPAQUE:
+        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+            yield f"第 {number} 行", line
+    yield "文件名", path.name
+
+
+def _of_database(path: Path) -> Iterator[tuple[str, str]]:
+    with duck.connect(path, read_only=True) as connection:
+        columns = duck.rows(
+            connection,
+            "SELECT c.database_name, c.schema_name, c.table_name, c.column_name FROM duckdb_columns() AS c"
+            " INNER JOIN duckdb_tables() AS t USING (database_oid, schema_oid, table_oid)"
+            f" WHERE c.data_type IN {_TEXT} ORDER BY ALL",
+        )
+        for database, schema, table, column in columns:
+            if column not in _ANSWERING:
+                relation = ".".join(duck.ident(name) for name in (database, schema, table))
+                yield from _distinct(connection, relation, column, f"{schema}.{table}.{column}")
+
+
+def _of_table(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[tuple[str, str]]:
+    typed = path.parent.parent / "parquet" / f"{path.stem}.parquet"
+    # Which columns of a CSV are texts is asked of the Parquet beside it, which says so.
+    described = duck.rows(connection, f"DESCRIBE SELECT * FROM read_parquet({duck.literal(str(typed))})")
+    kinds = {str(column): str(kind) for column, kind, *_ in described}
+    source = f"read_parquet({duck.literal(str(path))})" if path.suffix == ".parquet" else _csv(path, kinds)
+    texts = [column for column, kind in kinds.items() if kind in _TEXT]
+    chosen = ", ".join(duck.ident(column) for column in texts)
+    connection.execute(f"CREATE OR REPLACE TEMPORARY TABLE told AS SELECT {chosen or 'NULL'} FROM {source}")
+    for column in texts:
+        yield from _distinct(connection, "told", column, column)
+
+
+def _csv(path: Path, columns: Iterable[str]) -> str:
+    shape = ", ".join(f"{duck.literal(name)}: 'VARCHAR'" for name in columns)
+    return (
+        f"read_csv({duck.literal(str(path))}, auto_detect=false, header=true, delim=',', quote='\"', escape='\"',"
+        f" columns={{{shape}}})"
+    )
+
+
+def _distinct(
+    connection: duckdb.DuckDBPyConnection, relation: str, column: str, place: str
+) -> Iterator[tuple[str, str]]:
+    name = duck.ident(column)
+    for (value,) in duck.rows(connection, f"SELECT DISTINCT {name} FROM {relation} WHERE {name} IS NOT NULL"):
+        for text in value if isinstance(value, list) else [value]:
+            yield place, str(text)
+
+
+def _of_json(path: Path) -> Iterator[tuple[str, str]]:
+    try:
+        content = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise Fault(f"{path.name} 不是合格的 JSON，无法检查其中有没有个人信息。", "请重新运行。") from error
+    yield from _of_value("", content)
+
+
+def _of_value(place: str, value: Any) -> Iterator[tuple[str, str]]:
+    if isinstance(value, str):
+        yield place, value
+    elif isinstance(value, list):
+        for item in value:
+            yield from _of_value(place, item)
+    elif isinstance(value, dict) and "payloadType" in value:
+        # A signed envelope: what was signed is text behind letters.
+        yield from _of_value(place, json.loads(base64.b64decode(value["payload"])))
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield place, name
+            if name not in _ANSWERING:
+                yield from _of_value(f"{place}.{name}" if place else name, item)
+
+
+class _Words(HTMLParser):
+    """The texts of a page: what is shown, and what attributes hold."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.texts: list[tuple[str, str]] = []
+
+    def handle_data(self, data: str) -> None:
+        self.texts.append((f"第 {self.getpos()[0]} 行", data))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.texts += [(f"第 {self.getpos()[0]} 行", value) for _, value in attrs if value]
+
+
+def _of_page(path: Path) -> Iterator[tuple[str, str]]:
+    page = _Words()
+    page.feed(path.read_text(encoding="utf-8", errors="replace"))
+    yield from page.texts
