@@ -153,7 +153,7 @@ def metrics(
     ] = False,
     port: Annotated[int, typer.Option(help="服务端口。Port.", min=0, max=65535)] = 9808,
 ) -> int:
-    """Prometheus 指标（文本格式）。Metrics for Prometheus."""
+    """供 Prometheus 读取的指标（文本格式）。Metrics for Prometheus."""
     from orchestration.cli import metrics as command
 
     return command.serve(port) if serve else command.show()
