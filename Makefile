@@ -16,8 +16,9 @@ help:            ## list the targets
 demo: $(STAMPS)/runtime   ## install, then landing -> release on the synthetic sample city
 	$(BIN)/eduplan demo
 
+# Three workers on two cores: services and killed runs are waited for, and somebody works meanwhile.
 test: lint                ## install, lint, and run every test
-	$(BIN)/python -m pytest -q -n 2 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMPS)/dev       ## ruff, mypy, import rules, dbt parse, sqlfluff
 	$(BIN)/ruff check .

@@ -149,7 +149,11 @@ def differing(full: Marts, reduced: Marts) -> list[tuple[dict[str, Any], dict[st
     return [
         (row, fewer[key])
         for key, row in full.facts().items()
-        if row["method"] == "computed" and key in fewer and fewer[key]["value"] != row["value"]
+        # What the release hides is not there to compare: these marts were built without that step.
+        if row["method"] == "computed"
+        and row["suppressed"] is None
+        and key in fewer
+        and fewer[key]["value"] != row["value"]
     ]
 
 

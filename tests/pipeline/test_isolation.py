@@ -150,10 +150,10 @@ def test_two_bad_districts_are_held_and_thirty_six_published(home: Path) -> None
     )
     for area in BAD:
         hand_in(home, area, f"{area}更正.xlsx")
-    summary = json.loads(eduplan(home, "run", "--json").stdout)
+    summary = json.loads(eduplan(home, "run", "--json", EDUPLAN_SETTLE_SECONDS="0").stdout)
     check_released_without(home, before, summary, set(BAD.values()))
     # Nothing new: nothing is tried again, and the holds stand.
-    again = json.loads(eduplan(home, "run", "--json").stdout)
+    again = json.loads(eduplan(home, "run", "--json", EDUPLAN_SETTLE_SECONDS="0").stdout)
     assert (again["outcome"], again["candidate_id"]) == ("unchanged", summary["candidate_id"])
     assert json.loads(eduplan(home, "verify", "--json").stdout)["findings"] == []
 
@@ -161,12 +161,12 @@ def test_two_bad_districts_are_held_and_thirty_six_published(home: Path) -> None
 @pytest.mark.skipif(os.environ.get("EDUPLAN_SOAK") != "1", reason="long: five builds; make soak")
 def test_one_bad_district_without_a_predecessor_then_its_correction(home: Path) -> None:
     hand_in(home, "丰都县", "丰都县更正.xlsx")
-    eduplan(home, "run", "--json")
+    eduplan(home, "run", "--json", EDUPLAN_SETTLE_SECONDS="0")
     held = held_in(home)
     assert set(held) == {"500230"}
     source = list_of(home / "inbox", "丰都县", 2024)
     edited(source, home / "inbox" / "school_census" / "丰都县再更正.xlsx", more_pupils(3))
-    eduplan(home, "run", "--json")
+    eduplan(home, "run", "--json", EDUPLAN_SETTLE_SECONDS="0")
     assert held_in(home) == {}
     lifted = marts(home, "SELECT count(*) FROM marts.audit.deliveries WHERE held")
     assert lifted == [(0,)]

@@ -23,8 +23,12 @@ FACTS = AssetKey(["marts", "fct_indicator_value"])
 
 @pytest.fixture(scope="module")
 def instance(released: Path) -> Iterator[DagsterInstance]:
-    with DagsterInstance.from_ref(InstanceRef.from_dir(str(released / "dagster"))) as opened:
-        yield opened
+    folder = str(released / "dagster")
+    with pytest.MonkeyPatch.context() as patch:
+        # Where the page and the daemon look for the history, too.
+        patch.setenv("DAGSTER_HOME", folder)
+        with DagsterInstance.from_ref(InstanceRef.from_dir(folder)) as opened:
+            yield opened
 
 
 def metadata(instance: DagsterInstance, key: AssetKey) -> dict[str, object]:

@@ -7,9 +7,10 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-import duckdb
 import pyarrow.parquet as pq
 from python_calamine import CalamineWorkbook
+
+from warehouse import duck
 
 LEFT_OUT = ("archive", "inbox")
 
@@ -58,7 +59,7 @@ def _as_text(value: str | bytes) -> str:
 
 
 def _duckdb_texts(path: Path) -> Iterator[str]:
-    with duckdb.connect(str(path), read_only=True) as connection:
+    with duck.connect(path, read_only=True) as connection:
         relations = connection.execute(
             "select table_catalog, table_schema, table_name, list(column_name) from information_schema.columns"
             " where data_type like 'VARCHAR%' group by all order by all"

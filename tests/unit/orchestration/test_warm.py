@@ -44,6 +44,13 @@ def start(home: Home, code: str = "") -> subprocess.Popen[bytes]:
     return process
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _switched_on() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(warm.SWITCH, raising=False)
+        yield
+
+
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Home:
     return Home(tmp_path_factory.mktemp("warm"))
@@ -133,6 +140,8 @@ def test_without_the_process_that_started_it_it_ends(tmp_path: Path) -> None:
 
 def test_it_is_started_once_and_again_when_it_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = Home(tmp_path / "home")
+    # Another test of this process may have started one for its own home.
+    monkeypatch.setattr(warm, "_started", warm._Started())
     monkeypatch.setattr(warm, "_CHILD", [sys.executable, "-m", "tests.support.warm_kit", str(home.root), ""])
     warm.ensure(home)
     first = until(lambda: warm.ask(home, {"ask": "state"}))["pid"]
