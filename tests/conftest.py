@@ -17,14 +17,17 @@ os.environ["EDUPLAN_WARM"] = "0"
 
 # Files of tests are handed to the workers as they become free: the long ones first, so that none is left for the end.
 _LONGEST_FIRST = ("pipeline", "service", "contract", "unit")
-# Keeps one worker busy while the other makes the home that most of the pipeline tests share.
-_FIRST = "test_crash_matrix.py"
+# One worker makes the home that most of the pipeline tests share, one has enough to do meanwhile, and the third starts
+# on what takes longest by the clock.
+_FIRST = ("test_kill.py", "test_crash_matrix.py", "test_daemon.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
 
-    def rank(item: pytest.Item) -> tuple[int, bool]:
-        return _LONGEST_FIRST.index(item.path.relative_to(tests).parts[0]), item.path.name != _FIRST
+    def rank(item: pytest.Item) -> tuple[int, int]:
+        name = item.path.name
+        first = _FIRST.index(name) if name in _FIRST else len(_FIRST)
+        return first, _LONGEST_FIRST.index(item.path.relative_to(tests).parts[0])
 
     items.sort(key=rank)

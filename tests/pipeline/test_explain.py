@@ -28,7 +28,7 @@ from warehouse.paths import Home, project_root
 from warehouse.records import RECORD_SCHEMAS
 
 SEED = 20251124
-ASKED = 200 if os.environ.get("EDUPLAN_SOAK") else 60
+ASKED = 200 if os.environ.get("EDUPLAN_SOAK") else 80
 Figure = dict[str, Any]
 
 

@@ -101,6 +101,14 @@ class City:
             time.sleep(0.2)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _warm() -> Iterator[None]:
+    """This daemon has a warm process, and the tests ask it."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv(warm.SWITCH, raising=False)
+        yield
+
+
 @pytest.fixture(scope="module")
 def finance_url(postgres_server: str) -> Iterator[str]:
     admin = sa.create_engine(

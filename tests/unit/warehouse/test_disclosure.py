@@ -144,7 +144,7 @@ def test_the_rules_and_the_policy_speak_of_the_same_limits() -> None:
     }
     stated = [rule["parameters"]["k"] for name, rule in rules.items() if name.endswith(".no_small_cells")]
     assert stated == [policy().k] * 4
-    assert rules["finance_mart.no_dominated_cells"]["parameters"]["percent"] == policy().dominance_percent
+    assert rules["finance_mart.no_dominated_cells"]["parameters"]["least"] == policy().dominance_percent
 
 
 # -- one school's money, teachers of one school, and marts that repeat a cell -----------------------------------------
