@@ -140,9 +140,7 @@ def test_the_sample_city_asks_no_forensic_question(released: Path) -> None:
     assert sum(item["rows_checked"] > 0 for item in forensic.values()) >= 7
 
 
-@pytest.mark.skipif(
-    os.environ.get("EDUPLAN_SOAK") != "1", reason="long: two builds; above stands its short form"
-)
+@pytest.mark.skipif(os.environ.get("EDUPLAN_SOAK") != "1", reason="long: two builds; above stands its short form")
 def test_two_bad_districts_are_held_and_thirty_six_published(home: Path) -> None:
     before = dict(
         marts(
