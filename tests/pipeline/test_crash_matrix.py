@@ -291,8 +291,13 @@ def a_slow_volume(home: Home, patch: pytest.MonkeyPatch) -> None:
 def gate_hangs(home: Home, patch: pytest.MonkeyPatch) -> None:
     """A gate that does not answer has not said yes."""
     patch.setenv("EDUPLAN_LIMIT_JUDGE", "0.1")
-    with patch.context() as inner, pytest.raises(TimedOut), time_limit("judge"):
-        inner.setattr(kit, "judged", lambda *_: threading.Event().wait(30))
+
+    def judged(*_: object) -> None:
+        with time_limit("judge"):
+            threading.Event().wait(30)
+
+    with patch.context() as inner, pytest.raises(TimedOut):
+        inner.setattr(kit, "judged", judged)
         small_run(home)
     assert crash.value_of(home) == OLD
 
