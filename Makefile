@@ -8,7 +8,7 @@ DBT_PROJECT := --project-dir dbt_project --profiles-dir dbt_project
 export DBT_SEND_ANONYMOUS_USAGE_STATS = false
 export DAGSTER_DISABLE_TELEMETRY = 1
 
-.PHONY: demo test lint dev bench soak docs freshness clean lock help
+.PHONY: demo test pytest lint dev bench soak docs freshness clean lock help
 
 help:            ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/'
@@ -16,8 +16,12 @@ help:            ## list the targets
 demo: $(STAMPS)/runtime   ## install, then landing -> release on the synthetic sample city
 	$(BIN)/eduplan demo
 
+# Beside each other: what the first tests wait for leaves room for the linters.
+test: $(STAMPS)/dev       ## install, lint, and run every test
+	@$(MAKE) --no-print-directory --jobs 2 lint pytest
+
 # Three workers on two cores: services and killed runs are waited for, and somebody works meanwhile.
-test: lint                ## install, lint, and run every test
+pytest: $(STAMPS)/dev     ## every test, without the linters
 	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMPS)/dev       ## ruff, mypy, import rules, dbt parse, sqlfluff
