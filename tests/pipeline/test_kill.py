@@ -1,7 +1,8 @@
 """`kill -9` at random moments of a run: readers keep a whole release, and the next run converges.
 
 In the ordinary test run one home is killed in dbt and in publication, the second time by the run that should mend the
-first kill (`test_crash_matrix.py` kills at each single step, the gate's included); `make soak` (EDUPLAN_SOAK=1) kills a fresh home fifty times in all (EDUPLAN_SOAK_ROUNDS).
+first kill (`test_crash_matrix.py` kills at each single step, the gate's included); `make soak` (EDUPLAN_SOAK=1) kills a
+fresh home fifty times in all (EDUPLAN_SOAK_ROUNDS).
 """
 
 from __future__ import annotations
