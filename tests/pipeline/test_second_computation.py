@@ -617,7 +617,8 @@ def test_every_statement_the_register_counts_agrees_with_what_was_decided(home_m
 
 def test_the_comparison_can_fail(home_measured: Path, world: World) -> None:
     """A difference of one person in the city's teachers is far above the tolerance."""
-    expected = every_indicator(world).loc[("fulltime_teachers", CITY, 2024), "num"]
+    # Of whichever year the home holds.
+    expected = every_indicator(world).loc[("fulltime_teachers", CITY), "num"].iloc[0]
     assert not close((expected + 1) / 10_000, expected / 10_000)
     assert not close(None, 1.0)
     assert not close(1.0, float("nan"))
