@@ -18,7 +18,7 @@ import pyarrow as pa
 from warehouse.candidate import DBT_MANIFEST, Candidate
 from warehouse.duck import connect, ident, literal, path_list, tables
 from warehouse.errors import Fault
-from warehouse.evidence import VALUE_LINEAGE, value_lineage
+from warehouse.evidence import VALUE_LINEAGE
 from warehouse.fingerprint import MARTS_SCHEMA
 from warehouse.ledger import ReleaseRow
 from warehouse.masking import MASK, PERSONAL_PATTERN, mask_personal
@@ -115,8 +115,10 @@ def write_audit(
     deliveries: Sequence[DeliveryRow],
     releases: Sequence[ReleaseRow],
     guards: Guards,
+    lineage: pa.Table | None,
 ) -> None:
-    """Create schema `audit` in the attached `database`; `guards`: which rules guard which indicator.
+    """Create schema `audit` in the attached `database`; `guards`: which rules guard which indicator; `lineage`: the
+    candidate's value lineage, None where it has no evidence views.
 
     Raises Fault when a quarantine file of an active delivery is missing.
     """
@@ -129,7 +131,7 @@ def write_audit(
         "waived_values": _waived_values(candidate, verdict, guards),
         "releases": _releases(releases),
         "lineage": _lineage(candidate, deliveries, set(tables(connection, MARTS_SCHEMA, database))),
-        VALUE_LINEAGE: _value_lineage(candidate),
+        VALUE_LINEAGE: _VALUE_LINEAGE.empty_table() if lineage is None else lineage,
     }
     schema = f"{ident(database)}.{AUDIT_SCHEMA}"
     connection.execute(f"CREATE SCHEMA {schema}")
@@ -281,11 +283,6 @@ def _lineage(candidate: Candidate, deliveries: Iterable[DeliveryRow], marts: set
         for row in sorted(by_table.get(table, []), key=lambda item: item.delivery_id)
     ]
     return pa.Table.from_pylist(rows, schema=_LINEAGE)
-
-
-def _value_lineage(candidate: Candidate) -> pa.Table:
-    found = value_lineage(candidate.database)
-    return _VALUE_LINEAGE.empty_table() if found is None else found
 
 
 def upstream_records(manifest: Path) -> dict[str, set[str]]:

@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Any, Final
 
 import duckdb
+import pyarrow as pa
 
 from warehouse.duck import ident, open_database, rows, tables
-from warehouse.evidence import Lineage, lineage_of, responsible
+from warehouse.evidence import Lineage, lineage_in, lineage_of, responsible
 from warehouse.fingerprint import MARTS_SCHEMA
 
 # The marts a reader quotes from, with the columns that identify a value in them.
@@ -32,11 +33,12 @@ class _Side:
     content: dict[str, dict[tuple[Any, ...], Row]]
 
 
-def compare(old: Path | None, new: Path) -> dict[str, Any]:
+def compare(old: Path | None, new: Path, lineage: pa.Table | None = None) -> dict[str, Any]:
     """The content of changes.json without the release ids: tables and columns added or removed, and for each compared
     mart the rows added and removed and every changed value (key, column, old, new), changed and removed ones with the
     `deliveries` responsible (empty: none changed; None: not known). `old` None: everything is new and only counted.
-    Raises Fault when a file cannot be opened."""
+    `lineage` is the new side's value lineage where the caller has it already. Raises Fault when a file cannot be
+    opened."""
     after = _read(new)
     if old is None:
         counts = {
@@ -46,7 +48,8 @@ def compare(old: Path | None, new: Path) -> dict[str, Any]:
     before = _read(old)
     names = sorted(set(before.content) | set(after.content))
     found = {name: _table_changes(name, before.content.get(name, {}), after.content.get(name, {})) for name in names}
-    _name_deliveries(found, before, lineage_of(old), lineage_of(new))
+    present = lineage_of(new) if lineage is None else lineage_in(lineage)
+    _name_deliveries(found, before, lineage_of(old), present)
     counts = {name: {kind: len(items) for kind, items in change.items()} for name, change in found.items()}
     return {"schema": _schema_changes(before.columns, after.columns), "counts": counts, "tables": found}
 

@@ -191,7 +191,11 @@ def lineage_of(database: Path) -> Lineage | None:
     with duck.open_database(database) as connection:
         published = VALUE_LINEAGE in duck.tables(connection, "audit")
         found = connection.execute(_LINEAGE).to_arrow_table() if published else None
-    table = value_lineage(database) if found is None else found
+    return lineage_in(value_lineage(database) if found is None else found)
+
+
+def lineage_in(table: pa.Table | None) -> Lineage | None:
+    """What `value_lineage` found, for looking things up; None when it names none."""
     if table is None or table.num_rows == 0:
         return None
     sets: dict[tuple[str, str, int], set[str]] = {}

@@ -15,6 +15,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final
 
 import duckdb
+import pyarrow as pa
 
 from warehouse import candidate as candidates
 from warehouse import materiality
@@ -25,6 +26,7 @@ from warehouse.changes import compare, next_version
 from warehouse.clock import SHANGHAI, now
 from warehouse.dictionary import contract, dictionary, read_docs
 from warehouse.errors import Fault, Refused, UsageError
+from warehouse.evidence import value_lineage
 from warehouse.files import fsync_dir, fsync_tree, pretty_json, replace_symlink, sha256_file, unique_suffix
 from warehouse.fingerprint import fingerprint
 from warehouse.lease import Fence, held
@@ -76,6 +78,7 @@ class _Plan:
     acknowledgement: Acknowledgement | None
     guards: Guards
     names: NameMarks | None
+    lineage: pa.Table | None
 
 
 def publish(
@@ -107,12 +110,15 @@ def publish(
         if standing is not None and _is_same(standing, candidate, verdict):
             return standing
         ledger.record_candidate(candidate.candidate_id, candidate.fingerprint)
-        changes = compare(standing.path / MARTS_FILE if standing else None, candidate.database)
+        lineage = value_lineage(candidate.database)
+        changes = compare(standing.path / MARTS_FILE if standing else None, candidate.database, lineage)
         told = _acknowledged(home, standing, candidate, changes)
         release_id, instant = _next_id(standing, candidate.fingerprint)
         signer = load_or_create(home)
         stamp, guarding = instant.isoformat(), guards or {}
-        plan = _Plan(release_id, stamp, candidate, verdict, standing, files, signer, changes, told, guarding, names)
+        plan = _Plan(
+            release_id, stamp, candidate, verdict, standing, files, signer, changes, told, guarding, names, lineage
+        )
         release = _build(home, ledger, plan)
         ledger.record_release(release.row(), fences=[*fences, own], flip=lambda: _flip(home, release))
         sign_head(home, ledger, plan.signer)
@@ -308,6 +314,7 @@ def _write_marts(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path, versio
             deliveries=deliveries,
             releases=history,
             guards=plan.guards,
+            lineage=plan.lineage,
         )
         if plan.names is not None:
             mask_names(connection, database, plan.names)

@@ -24,13 +24,13 @@
             and schools.school_code = pupils.school_code
 {%- endmacro %}
 
-{% macro figures_once() -%}
-    select
-        figures.*,
-        max(case when figures.measure = 'class_total' then figures.value end) over (
-            partition by figures.delivery_id, figures.stat_year, figures.school_code, figures.stage
-        ) is not null as has_class_form
+{#- Figures of the census, each once; `measures` narrows them before they are ranked. -#}
+{% macro figures_once(measures=none) -%}
+    select figures.*
     from {{ ref('stg_census_figure') }} as figures
+    {%- if measures %}
+    where figures.measure in ('{{ measures | join("', '") }}')
+    {%- endif %}
     -- A figure reported twice counts once, with its higher value.
     qualify row_number() over (
         partition by figures.delivery_id, figures.stat_year, figures.school_code, figures.stage, figures.measure

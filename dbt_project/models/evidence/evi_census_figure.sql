@@ -60,8 +60,17 @@ with counted as (
     {%- endfor %}
 ),
 
-figures as (
+figures_alone as (
     {{ figures_once() }}
+),
+
+figures as (
+    select
+        *,
+        max(case when measure = 'class_total' then value end) over (
+            partition by delivery_id, stat_year, school_code, stage
+        ) is not null as has_class_form
+    from figures_alone
 )
 
 select

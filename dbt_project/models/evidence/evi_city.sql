@@ -4,22 +4,22 @@
 {%- set stem = undergraduate ~ " and " ~ is_stem_field('field') -%}
 {%- set college = is_vocational_institution('institution_kind') -%}
 {%- set counted = [
-    ('stg_higher_enrolment', 'he_total_scale', 'numerator', 'enrolled', 'true'),
-    ('stg_higher_enrolment', 'he_postgraduate', 'numerator', 'enrolled', "scale_group = 'postgraduate'"),
-    ('stg_higher_enrolment', 'he_undergraduate', 'numerator', 'enrolled', undergraduate),
-    ('stg_higher_enrolment', 'he_graduates', 'numerator', 'graduates', 'true'),
-    ('stg_higher_enrolment', 'he_stem_share', 'numerator', 'enrolled', stem),
-    ('stg_higher_enrolment', 'he_stem_share', 'denominator', 'enrolled', undergraduate),
-    ('stg_higher_staff', 'he_senior_title_share', 'numerator', 'full_time_teachers', is_senior_title('title')),
-    ('stg_higher_staff', 'he_senior_title_share', 'denominator', 'full_time_teachers', 'true'),
-    ('stg_higher_staff', 'college_dual_share_professional', 'numerator', 'dual_qualified', college),
-    ('stg_higher_staff', 'college_dual_share_professional', 'denominator', 'professional_teachers', college),
-    ('stg_higher_staff', 'vet_dual_share_professional', 'numerator', 'dual_qualified', college),
-    ('stg_higher_staff', 'vet_dual_share_professional', 'denominator', 'professional_teachers', college),
-    ('stg_higher_staff', 'college_dual_share_fulltime', 'numerator', 'dual_qualified', college),
-    ('stg_higher_staff', 'college_dual_share_fulltime', 'denominator', 'full_time_teachers', college),
-    ('stg_higher_staff', 'vet_dual_share_fulltime', 'numerator', 'dual_qualified', college),
-    ('stg_higher_staff', 'vet_dual_share_fulltime', 'denominator', 'full_time_teachers', college),
+    ('higher_enrolment', 'he_total_scale', 'numerator', 'enrolled', 'true'),
+    ('higher_enrolment', 'he_postgraduate', 'numerator', 'enrolled', "scale_group = 'postgraduate'"),
+    ('higher_enrolment', 'he_undergraduate', 'numerator', 'enrolled', undergraduate),
+    ('higher_enrolment', 'he_graduates', 'numerator', 'graduates', 'true'),
+    ('higher_enrolment', 'he_stem_share', 'numerator', 'enrolled', stem),
+    ('higher_enrolment', 'he_stem_share', 'denominator', 'enrolled', undergraduate),
+    ('higher_staff', 'he_senior_title_share', 'numerator', 'full_time_teachers', is_senior_title('title')),
+    ('higher_staff', 'he_senior_title_share', 'denominator', 'full_time_teachers', 'true'),
+    ('higher_staff', 'college_dual_share_professional', 'numerator', 'dual_qualified', college),
+    ('higher_staff', 'college_dual_share_professional', 'denominator', 'professional_teachers', college),
+    ('higher_staff', 'vet_dual_share_professional', 'numerator', 'dual_qualified', college),
+    ('higher_staff', 'vet_dual_share_professional', 'denominator', 'professional_teachers', college),
+    ('higher_staff', 'college_dual_share_fulltime', 'numerator', 'dual_qualified', college),
+    ('higher_staff', 'college_dual_share_fulltime', 'denominator', 'full_time_teachers', college),
+    ('higher_staff', 'vet_dual_share_fulltime', 'numerator', 'dual_qualified', college),
+    ('higher_staff', 'vet_dual_share_fulltime', 'denominator', 'full_time_teachers', college),
 ] -%}
 {%- set people = [('avg_years_schooling', 15, 'null'), ('avg_years_schooling_working_age', 16, 59)] -%}
 {%- set sides = [('numerator', 'people.residents * people.schooling_years'), ('denominator', 'people.residents')] -%}
@@ -34,7 +34,25 @@
     ('denominator', 'primary', 'entrants', '+ ' ~ cohort_years(), 'junior', '+ ' ~ cohort_years()),
 ] -%}
 with figures as (
-    {{ figures_once() }}
+    {{ figures_once(['expected_graduates', 'entrants']) }}
+),
+
+-- Many small files behind each: opened once for all questions.
+higher_enrolment as (
+    select * from {{ ref('stg_higher_enrolment') }}
+),
+
+higher_staff as (
+    select * from {{ ref('stg_higher_staff') }}
+),
+
+-- Who has which post is found out once for all four questions.
+vocational_posts as (
+    select *
+    from {{ ref('int_teacher_main_post') }}
+    where
+        post_category = 'full_time_teacher'
+        and stage = 'senior_vocational'
 ),
 
 named as (
@@ -49,7 +67,7 @@ named as (
         '' as sheet,
         row_no,
         '{{ column }}' as source_cell
-    from {{ ref(model) }}
+    from {{ model }}
     where {{ condition }}
     union all
     {%- endfor %}
@@ -85,11 +103,8 @@ named as (
         sheet,
         row_no,
         '' as source_cell
-    from {{ ref('int_teacher_main_post') }}
-    where
-        post_category = 'full_time_teacher'
-        and stage = 'senior_vocational'
-        and {{ condition }}
+    from vocational_posts
+    where {{ condition }}
     union all
     {%- endfor %}
     {%- for role, stage, measure, shift, other_stage, other_shift in cohort %}
