@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,17 @@ MART_KEYS = {
     "fct_indicator_value": ["indicator_id", "area_code", "period"],
     "mart_plan_progress": ["target_id", "area_code", "year"],
 }
+
+
+def copied_home(of: Home, folder: Path) -> Home:
+    """An independent copy of a home, `home` below `folder`, as the original was left."""
+    return Home(shutil.copytree(of.root, folder / "home", symlinks=True))
+
+
+def the_candidate(home: Home) -> Candidate:
+    """The only candidate of a home."""
+    (folder,) = home.candidates.glob("c*")
+    return candidates.load(home, folder.name)
 
 
 def delivery(home: Home, ledger: Ledger, text: str, *, period: int = 0, **changes: Any) -> DeliveryRow:
