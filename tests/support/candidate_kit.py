@@ -137,6 +137,7 @@ def fill_marts(database: Path, value: float, *, reverse: bool = False, note: str
     """Both marts, 20 rows each with the same value, as dbt would leave them; row order is up to the caller."""
     order = "DESC" if reverse else "ASC"
     with connect(database) as connection:
+        connection.execute("BEGIN")
         connection.execute("CREATE SCHEMA marts")
         for mart, columns in MARTS.items():
             shape = ", ".join(f"{name} {kind}" for name, kind in columns)
@@ -153,6 +154,7 @@ def fill_marts(database: Path, value: float, *, reverse: bool = False, note: str
             f"FROM range(20) t(i) ORDER BY i {order}",
             [value],
         )
+        connection.execute("COMMIT")
 
 
 def make_candidate(home: Home, ledger: Ledger, value: float, *, note: str = "") -> Candidate:
