@@ -18,8 +18,8 @@ os.environ["EDUPLAN_WARM"] = "0"
 # Files of tests are handed to the workers as they become free: the long ones first, so that none is left for the end.
 _LONGEST_FIRST = ("pipeline", "service", "contract", "unit")
 # One worker makes the home that most of the pipeline tests share, one has enough to do meanwhile, and the third starts
-# on what takes longest by the clock.
-_FIRST = ("test_kill.py", "test_crash_matrix.py", "test_daemon.py")
+# on what takes longest by the clock. Whoever is done before that home is there needs none for the dbt project either.
+_FIRST = ("test_kill.py", "test_crash_matrix.py", "test_daemon.py", "test_dbt_project.py")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 import openpyxl
 import pytest
 
+from orchestration import dbt
 from tests.support.command import MAIN
 
 ROOT = Path(__file__).parents[2]
@@ -45,11 +46,16 @@ def block(language: str) -> str:
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project in which the page's first step was taken: one file more."""
+    """A copy of the project in which the page's first step was taken: one file more.
+
+    As in a checkout at work, its modules are compiled and its dbt project is parsed.
+    """
     copy = tmp_path_factory.mktemp("nine") / "project"
-    ignored = shutil.ignore_patterns("__pycache__", "target", "logs", "*.duckdb", ".*")
+    ignored = shutil.ignore_patterns("target", "logs", "*.duckdb", ".*")
     for name in ("orchestration", "sources", "expectations", "warehouse", "dbt_project"):
         shutil.copytree(ROOT / name, copy / name, ignore=ignored)
+    parsed = dbt.manifest_path().parent
+    shutil.copytree(parsed, copy / "dbt_project" / "target" / parsed.name)
     (copy / "sources" / "feeds" / "school_bus.odcs.yaml").write_text(block("yaml"), "utf-8")
     return copy
 

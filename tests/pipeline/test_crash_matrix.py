@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 import duckdb
@@ -123,13 +124,37 @@ def converge(home: Home, undisturbed: str) -> None:
     crash.assert_converged(home, undisturbed)
 
 
-@pytest.mark.parametrize("case", KILLS)
-def test_killed(home: Home, undisturbed: str, case: str) -> None:
-    def struck() -> None:
-        strike(*KILLS[case], die)
-        small_run(home)
+@pytest.fixture(scope="module")
+def left_behind(published: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """For each of KILLS, by its number, the home as `kill -9` there leaves it.
 
-    assert in_child(struck) == -signal.SIGKILL, "the run never came by this point"
+    A killed process leaves what the files held at that moment, and nobody who holds its locks or its lease: what a copy
+    of the files holds once the process is gone. So one run that ends by a kill passes by all points and copies its home
+    at each, instead of thirty runs that end there.
+    """
+    folder = tmp_path_factory.mktemp("killed")
+    home = Home(shutil.copytree(published, folder / "home", symlinks=True))
+
+    def struck() -> None:
+        for number, (point, moment) in enumerate(KILLS.values()):
+            strike(point, moment, partial(_copy_once, home, folder / str(number)))
+        small_run(home)
+        die()
+
+    assert in_child(struck) == -signal.SIGKILL
+    return folder
+
+
+def _copy_once(home: Home, target: Path) -> None:
+    """The home as it is when the run comes by for the first time."""
+    if not target.exists():
+        shutil.copytree(home.root, target, symlinks=True)
+
+
+@pytest.mark.parametrize("case", KILLS)
+def test_killed(left_behind: Path, undisturbed: str, case: str) -> None:
+    home = Home(left_behind / str(list(KILLS).index(case)))
+    assert home.root.exists(), "the run never came by this point"
     converge(home, undisturbed)
 
 

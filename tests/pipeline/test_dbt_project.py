@@ -232,6 +232,11 @@ class Built:
     database: Path
     manifest: dict[str, Any]
 
+    @property
+    def ahead(self) -> Path:
+        """Where the parsed project lies for further commands."""
+        return self.database.parent / "ahead"
+
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Rows of a query on the marts."""
         with duckdb.connect(str(self.database), read_only=True) as connection:
@@ -242,9 +247,9 @@ class Built:
 def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     """Everything built and tested once, unit tests included."""
     folder = tmp_path_factory.mktemp("dbt")
-    database = folder / "candidate.duckdb"
+    database = folder / DATABASE_NAME
     write_records(database)
-    run_dbt(PROJECT, database, folder / "target", "build")
+    run_dbt(PROJECT, database, folder / "target", "build", ahead=folder / "ahead")
     return Built(database, json.loads((folder / "target" / "manifest.json").read_bytes()))
 
 
@@ -432,10 +437,10 @@ def test_schools_classes_and_coverage(built: Built) -> None:
 
 
 def test_rows_in_another_order_give_the_same_fingerprint(built: Built, tmp_path: Path) -> None:
-    database = tmp_path / "again.duckdb"
+    database = tmp_path / DATABASE_NAME
     write_records(database, backwards=True)
     untested = ("--exclude-resource-type", "unit_test", "--exclude-resource-type", "test")
-    run_dbt(PROJECT, database, tmp_path / "target", "build", *untested)
+    run_dbt(PROJECT, database, tmp_path / "target", "build", *untested, ahead=built.ahead)
     assert fingerprint(database) == fingerprint(built.database)
 
 
@@ -446,15 +451,16 @@ def nodes(built: Built, *kinds: str) -> Iterator[dict[str, Any]]:
 
 def test_every_relation_and_column_is_described_and_labelled(built: Built) -> None:
     silent: list[str] = []
+    made: dict[tuple[str, str], list[str]] = {}
+    for schema, table, column in built.rows(
+        "SELECT table_schema, table_name, column_name FROM information_schema.columns ORDER BY ALL"
+    ):
+        made.setdefault((schema, table), []).append(column)
     for node in nodes(built, "model", "seed"):
-        columns = built.rows(
-            "SELECT column_name FROM information_schema.columns"
-            f" WHERE table_schema = '{node['schema']}' AND table_name = '{node['alias']}'"
-        )
-        assert columns, node["name"]
+        columns = made[node["schema"], node["alias"]]
         if not node["description"] or not node["config"]["meta"].get("label_zh"):
             silent.append(node["name"])
-        for (column,) in columns:
+        for column in columns:
             known = node["columns"].get(column, {})
             meta = known.get("config", {}).get("meta", {})
             # The registry's owner writes units into descriptions, since its values have many.
@@ -516,12 +522,13 @@ def test_parses_without_services_or_environment(tmp_path: Path) -> None:
 
 def test_a_wrong_sum_is_found(built: Built, tmp_path: Path) -> None:
     """The singular tests can fail: one pupil more in the city than in its districts."""
-    database = tmp_path / "tampered.duckdb"
+    database = tmp_path / DATABASE_NAME
     database.write_bytes(built.database.read_bytes())
     with duckdb.connect(str(database)) as connection:
         connection.execute(f"UPDATE marts.fct_indicator_value SET numerator = numerator + 1 WHERE area_code = '{CITY}'")
     with pytest.raises(AssertionError, match="city_equals_districts_and_municipal: fail"):
-        run_dbt(PROJECT, database, tmp_path / "target", "build", "--select", "city_equals_districts_and_municipal")
+        chosen = ("--select", "city_equals_districts_and_municipal")
+        run_dbt(PROJECT, database, tmp_path / "target", "build", *chosen, ahead=built.ahead)
 
 
 def test_a_broken_promise_is_found_and_named(built: Built, tmp_path: Path) -> None:
@@ -537,7 +544,7 @@ def test_a_broken_promise_is_found_and_named(built: Built, tmp_path: Path) -> No
         )
         connection.execute("INSERT INTO intermediate.int_school_year FROM intermediate.int_school_year LIMIT 2")
     broken = ("fct_indicator_value_is_sound", "every_table_keeps_its_key")
-    invoke_dbt(PROJECT, database, artefacts, "test", "--select", *broken)
+    invoke_dbt(PROJECT, database, artefacts, "test", "--select", *broken, ahead=built.ahead)
     problem = dbt.failure(artefacts, built.manifest, exit_code=1)
     assert problem is not None
     assert "fct_indicator_value_is_sound（fct_indicator_value）测试未通过，4 行" in problem.message_zh
@@ -584,7 +591,17 @@ def test_every_feed_with_a_calendar_has_a_freshness_that_is_measured(built: Buil
 
 def test_the_documentation_is_one_page(built: Built) -> None:
     target = built.database.parent / "target"
-    run_dbt(PROJECT, built.database, target, "docs", "generate", "--static", "--empty-catalog", "--no-compile")
+    run_dbt(
+        PROJECT,
+        built.database,
+        target,
+        "docs",
+        "generate",
+        "--static",
+        "--empty-catalog",
+        "--no-compile",
+        ahead=built.ahead,
+    )
     page = (target / "static_index.html").read_text(encoding="utf-8")
     for name in ("mart_plan_progress", "int_period_fact", "weighted_cv", "release_for_bi", "quality_report"):
         assert name in page

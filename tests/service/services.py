@@ -194,6 +194,7 @@ class S3Server:
     port: int = field(default_factory=free_port)
     _inner_ports: dict[str, int] = field(default_factory=dict)
     _process: Process | None = None
+    _client: Any = None
 
     @property
     def endpoint(self) -> str:
@@ -215,17 +216,20 @@ class S3Server:
                 leftover.unlink(missing_ok=True)
 
     def client(self) -> Any:
+        """A client of the owner's, always the same: to make one takes longer than most of what it is asked."""
         import boto3  # type: ignore[import-untyped]
         from botocore.config import Config  # type: ignore[import-untyped]
 
-        return boto3.session.Session().client(
-            "s3",
-            endpoint_url=self.endpoint,
-            region_name="us-east-1",
-            aws_access_key_id=self.access_key,
-            aws_secret_access_key=self.secret_key,
-            config=Config(proxies={}, s3={"addressing_style": "path"}),
-        )
+        if self._client is None:
+            self._client = boto3.session.Session().client(
+                "s3",
+                endpoint_url=self.endpoint,
+                region_name="us-east-1",
+                aws_access_key_id=self.access_key,
+                aws_secret_access_key=self.secret_key,
+                config=Config(proxies={}, s3={"addressing_style": "path"}),
+            )
+        return self._client
 
     def _answers(self) -> bool:
         from botocore.exceptions import BotoCoreError, ClientError  # type: ignore[import-untyped]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,17 @@ MART_KEYS = {
     "fct_indicator_value": ["indicator_id", "area_code", "period"],
     "mart_plan_progress": ["target_id", "area_code", "year"],
 }
+
+
+def copied_home(of: Home, folder: Path) -> Home:
+    """An independent copy of a home, `home` below `folder`, as the original was left."""
+    return Home(shutil.copytree(of.root, folder / "home", symlinks=True))
+
+
+def the_candidate(home: Home) -> Candidate:
+    """The only candidate of a home."""
+    (folder,) = home.candidates.glob("c*")
+    return candidates.load(home, folder.name)
 
 
 def delivery(home: Home, ledger: Ledger, text: str, *, period: int = 0, **changes: Any) -> DeliveryRow:
@@ -125,6 +137,7 @@ def fill_marts(database: Path, value: float, *, reverse: bool = False, note: str
     """Both marts, 20 rows each with the same value, as dbt would leave them; row order is up to the caller."""
     order = "DESC" if reverse else "ASC"
     with connect(database) as connection:
+        connection.execute("BEGIN")
         connection.execute("CREATE SCHEMA marts")
         for mart, columns in MARTS.items():
             shape = ", ".join(f"{name} {kind}" for name, kind in columns)
@@ -141,6 +154,7 @@ def fill_marts(database: Path, value: float, *, reverse: bool = False, note: str
             f"FROM range(20) t(i) ORDER BY i {order}",
             [value],
         )
+        connection.execute("COMMIT")
 
 
 def make_candidate(home: Home, ledger: Ledger, value: float, *, note: str = "") -> Candidate:

@@ -6,6 +6,7 @@ What belongs here: laying out the records as a run does and running dbt on them.
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +15,12 @@ import duckdb
 import pytest
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner, dbtRunnerResult
+from dbt.constants import PARTIAL_PARSE_FILE_NAME
 
 from sources.contract import feed_table
 from sources.intake import contract_versions
 from warehouse import candidate
+from warehouse.files import replace_symlink
 from warehouse.ledger import Ledger
 from warehouse.paths import Home
 from warehouse.records import DeliveryRow
@@ -25,8 +28,21 @@ from warehouse.records import DeliveryRow
 BAD = ("error", "fail", "warn", "runtime error", "skipped")
 
 
-def invoke_dbt(project: Path, database: Path, artefacts: Path, *arguments: str) -> dbtRunnerResult:
-    """One dbt command on `database` in this process, its files in `artefacts`, whatever comes of it."""
+def invoke_dbt(
+    project: Path, database: Path, artefacts: Path, *arguments: str, ahead: Path | None = None
+) -> dbtRunnerResult:
+    """One dbt command on `database` in this process, its files in `artefacts`, whatever comes of it.
+
+    With a folder `ahead` the commands that share it parse the project once: as in a home, the database is reached by
+    one and the same path there, for dbt takes up what it parsed only while its environment says the same.
+    """
+    if ahead is not None:
+        ahead.mkdir(exist_ok=True)
+        artefacts.mkdir(exist_ok=True)
+        replace_symlink(ahead / "build", str(database.parent))
+        database = ahead / "build" / database.name
+        if (ahead / PARTIAL_PARSE_FILE_NAME).exists():
+            shutil.copyfile(ahead / PARTIAL_PARSE_FILE_NAME, artefacts / PARTIAL_PARSE_FILE_NAME)
     command = ["--quiet", "--no-use-colors", *arguments, "--project-dir", str(project), "--profiles-dir", str(project)]
     command += ["--target-path", str(artefacts), "--log-path", str(artefacts)]
     with pytest.MonkeyPatch.context() as patch:
@@ -36,12 +52,14 @@ def invoke_dbt(project: Path, database: Path, artefacts: Path, *arguments: str) 
         try:
             return dbtRunner().invoke(command)
         finally:
+            if ahead is not None:
+                shutil.copyfile(artefacts / PARTIAL_PARSE_FILE_NAME, ahead / PARTIAL_PARSE_FILE_NAME)
             DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
 
 
-def run_dbt(project: Path, database: Path, artefacts: Path, *arguments: str) -> None:
+def run_dbt(project: Path, database: Path, artefacts: Path, *arguments: str, ahead: Path | None = None) -> None:
     """One dbt command that must succeed; AssertionError with what dbt warns of or fails in."""
-    done = invoke_dbt(project, database, artefacts, *arguments)
+    done = invoke_dbt(project, database, artefacts, *arguments, ahead=ahead)
     results = done.result if isinstance(done.result, list) else getattr(done.result, "results", [])
     bad = [f"{item.node.name}: {item.status} {item.message}" for item in results if item.status in BAD]
     assert done.success, bad or done.exception

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sqlite3
 import zipfile
 from collections.abc import Iterable, Iterator
@@ -91,23 +92,38 @@ def _workbook_texts(path: Path) -> Iterator[str]:
             yield from (cell for cell in row if isinstance(cell, str))
 
 
+def _stretches(wanted: set[str], length: int) -> re.Pattern[str]:
+    """Stretches of at least that many characters that stand in any of the strings."""
+    characters = "".join(re.escape(character) for character in sorted(set().union(*wanted)))
+    return re.compile(f"[{characters}]{{{length},}}")
+
+
 class Persons:
-    """Finds any of many persons' strings in a text, by sliding windows of their lengths."""
+    """Finds any of many persons' strings in a text: by sliding windows of their lengths, over those stretches of the
+    text alone that consist of characters which strings of that length consist of."""
 
     def __init__(self, wanted: Iterable[str]) -> None:
         self._wanted = {text for text in wanted if text}
-        self._lengths = sorted({len(text) for text in self._wanted})
+        self._stretches = [
+            (length, _stretches({text for text in self._wanted if len(text) == length}, length))
+            for length in sorted({len(text) for text in self._wanted})
+        ]
+        # The same value stands in many tables.
+        self._seen: dict[str, set[str]] = {}
 
     def found_in(self, text: str) -> set[str]:
         """Those of the wanted strings that stand in `text`."""
         if text in self._wanted:
             return {text}
-        return {
-            window
-            for length in self._lengths
-            for window in {text[i : i + length] for i in range(len(text) - length + 1)}
-            if window in self._wanted
-        }
+        if text not in self._seen:
+            self._seen[text] = {
+                window
+                for length, stretches in self._stretches
+                for stretch in stretches.findall(text)
+                for window in {stretch[i : i + length] for i in range(len(stretch) - length + 1)}
+                if window in self._wanted
+            }
+        return self._seen[text]
 
     def __len__(self) -> int:
         return len(self._wanted)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.support.candidate_kit import FEEDS, REPORT, dbt_manifest, delivery, fill_marts, judged
+from tests.support.candidate_kit import FEEDS, REPORT, copied_home, dbt_manifest, delivery, fill_marts, judged
 from warehouse import candidate as candidates
 from warehouse import materiality
 from warehouse.candidate import Candidate
@@ -89,13 +91,25 @@ def made_by(home: Home, ledger: Ledger, value: float, code: str, monkeypatch: py
     return candidates.seal(home, build)
 
 
+@pytest.fixture(scope="module")
+def once_moved(tmp_path_factory: pytest.TempPathFactory) -> tuple[Home, str]:
+    """A release, and the id of a candidate that says half as much again from the very same delivery."""
+    home = Home(tmp_path_factory.mktemp("moved") / "home").ensure()
+    with closing(Ledger(home.ledger_url)) as ledger, pytest.MonkeyPatch.context() as patch:
+        delivery(home, ledger, "the only one")
+        first = made_by(home, ledger, 1.0, "a" * 64, patch)
+        publish(home, ledger, first, judged(ledger, first), artefacts=REPORT)
+        return home, made_by(home, ledger, 1.5, "b" * 64, patch).candidate_id
+
+
 @pytest.fixture
-def moved(home: Home, ledger: Ledger, monkeypatch: pytest.MonkeyPatch) -> Candidate:
-    """A release, and a candidate that says half as much again from the very same delivery."""
-    delivery(home, ledger, "the only one")
-    first = made_by(home, ledger, 1.0, "a" * 64, monkeypatch)
-    publish(home, ledger, first, judged(ledger, first), artefacts=REPORT)
-    return made_by(home, ledger, 1.5, "b" * 64, monkeypatch)
+def home(once_moved: tuple[Home, str], tmp_path: Path) -> Home:
+    return copied_home(once_moved[0], tmp_path)
+
+
+@pytest.fixture
+def moved(once_moved: tuple[Home, str], home: Home) -> Candidate:
+    return candidates.load(home, once_moved[1])
 
 
 def acknowledged(home: Home, candidate: Candidate, **other: str) -> None:

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.candidate_kit import REPORT, judged, make_candidate
+from tests.support.candidate_kit import REPORT, copied_home, judged, make_candidate
+from tests.support.dying_publisher import publish_and_die, steps_of
 from warehouse.candidate import load
 from warehouse.ledger import Ledger
 from warehouse.manifest import current, file_findings, release_folders
@@ -19,11 +20,6 @@ from warehouse.paths import Home
 from warehouse.release import publish
 from warehouse.verdict import Verdict
 from warehouse.verify import verify
-
-
-def _publisher(home: Home, candidate_id: str, die_at: int) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "tests.support.dying_publisher", str(home.root), candidate_id, str(die_at)]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
 
 
 def _copy(home: Home, target: Path) -> Home:
@@ -40,20 +36,19 @@ def _points(steps: list[str]) -> list[int]:
     return sorted({*drawn, settled, flip, flip + 1})
 
 
-def test_killed_at_any_point_current_is_whole_and_a_rerun_converges(home: Home, ledger: Ledger, tmp_path: Path) -> None:
-    one = make_candidate(home, ledger, 1.0)
-    first = publish(home, ledger, one, judged(ledger, one), artefacts=REPORT)
+def test_killed_at_any_point_current_is_whole_and_a_rerun_converges(once_released: Home, tmp_path: Path) -> None:
+    home = copied_home(once_released, tmp_path)
+    first = current(home)
+    assert first is not None
+    ledger = Ledger(home.ledger_url)
     two = make_candidate(home, ledger, 2.0)
     judged(ledger, two)
     ledger.close()
-    lived = _publisher(_copy(home, tmp_path / "counted"), two.candidate_id, 0)
-    assert lived.returncode == 0, lived.stderr
-    points = _points(lived.stdout.splitlines())
+    points = _points(steps_of(_copy(home, tmp_path / "counted"), two.candidate_id, tmp_path / "told"))
     assert len(points) == 5
     for point in points:
         trial = _copy(home, tmp_path / f"round{point}")
-        died = _publisher(trial, two.candidate_id, point)
-        assert died.returncode == -signal.SIGKILL, f"step {point}: {died.stderr}"
+        assert publish_and_die(trial, two.candidate_id, point) == -signal.SIGKILL, f"step {point}"
         _check_whole(trial, {first.candidate_id, two.candidate_id})
         _check_converges(trial, two.candidate_id)
 
@@ -112,12 +107,9 @@ def test_readers_see_no_error_and_no_mix_while_releases_flip(home: Home, ledger:
     assert output.strip().endswith("4.0]")
 
 
-def test_a_lost_ledger_costs_no_release(home: Home, ledger: Ledger) -> None:
-    for value in (1.0, 2.0):
-        candidate = make_candidate(home, ledger, value)
-        publish(home, ledger, candidate, judged(ledger, candidate), artefacts=REPORT)
+def test_a_lost_ledger_costs_no_release(twice_released: Home, tmp_path: Path) -> None:
+    home = copied_home(twice_released, tmp_path)
     before = release_folders(home)
-    ledger.close()
     for path in home.root.glob("ledger.db*"):
         path.unlink()
     empty = Ledger(home.ledger_url)

@@ -2,12 +2,22 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from pathlib import Path
 
 import duckdb
 import pytest
 import yaml
 
-from tests.support.candidate_kit import REPORT, fill_marts, judged, make_candidate, make_verdict, rule
+from tests.support.candidate_kit import (
+    REPORT,
+    copied_home,
+    fill_marts,
+    judged,
+    make_candidate,
+    make_verdict,
+    rule,
+    the_candidate,
+)
 from warehouse import candidate as candidates
 from warehouse.candidate import Candidate
 from warehouse.errors import Fault, Refused, UsageError
@@ -17,6 +27,17 @@ from warehouse.paths import Home
 from warehouse.release import current, publish, releases
 from warehouse.verdict import Verdict
 from warehouse.verify import verify
+
+
+@pytest.fixture
+def home(once_sealed: Home, tmp_path: Path) -> Home:
+    return copied_home(once_sealed, tmp_path)
+
+
+@pytest.fixture
+def candidate(home: Home) -> Candidate:
+    """A sealed candidate that says 1.5 throughout."""
+    return the_candidate(home)
 
 
 def test_a_release_is_complete_and_verifies(home: Home, ledger: Ledger) -> None:
@@ -39,11 +60,10 @@ def test_a_release_is_complete_and_verifies(home: Home, ledger: Ledger) -> None:
     assert verify(home, release.release_id) == []
 
 
-def test_the_marts_file_carries_comments_audit_and_an_old_storage_version(home: Home, ledger: Ledger) -> None:
-    candidate = make_candidate(home, ledger, 1.5)
-    release = publish(home, ledger, candidate, judged(ledger, candidate), artefacts=REPORT)
+def test_the_marts_file_carries_comments_audit_and_an_old_storage_version(once_released: Home) -> None:
+    (release,) = releases(once_released)
     database = release.path / "marts.duckdb"
-    assert fingerprint(database) == candidate.fingerprint
+    assert fingerprint(database) == the_candidate(once_released).fingerprint
     with duckdb.connect(str(database), read_only=True) as connection:
         tags = connection.execute("SELECT tags FROM duckdb_databases() WHERE database_name = 'marts'").fetchall()
         assert "v1.0.0" in str(tags)
@@ -71,9 +91,8 @@ def test_csv_guards_texts_and_leaves_negative_numbers_alone(home: Home, ledger: 
     assert b"-2.5,-25000.0000,'=cmd()" in text
 
 
-def test_dictionary_and_contract_come_from_the_manifest(home: Home, ledger: Ledger) -> None:
-    candidate = make_candidate(home, ledger, 1.5)
-    release = publish(home, ledger, candidate, judged(ledger, candidate), artefacts=REPORT)
+def test_dictionary_and_contract_come_from_the_manifest(once_released: Home) -> None:
+    (release,) = releases(once_released)
     tables = json.loads((release.path / "data_dictionary.json").read_bytes())["tables"]
     assert [table["name"] for table in tables] == ["fct_indicator_value", "mart_plan_progress"]
     assert tables[0]["key"] == ["indicator_id", "area_code", "period"]
@@ -89,11 +108,9 @@ def test_dictionary_and_contract_come_from_the_manifest(home: Home, ledger: Ledg
     assert contract["schema"][0]["properties"][0]["primaryKeyPosition"] == 1
 
 
-def test_the_second_release_names_the_first_and_lists_changes(home: Home, ledger: Ledger) -> None:
-    first_candidate = make_candidate(home, ledger, 1.5)
-    first = publish(home, ledger, first_candidate, judged(ledger, first_candidate), artefacts=REPORT)
-    second_candidate = make_candidate(home, ledger, 1.75)
-    second = publish(home, ledger, second_candidate, judged(ledger, second_candidate), artefacts=REPORT)
+def test_the_second_release_names_the_first_and_lists_changes(twice_released: Home, tmp_path: Path) -> None:
+    home = copied_home(twice_released, tmp_path)
+    first, second = releases(home)
     assert second.manifest["previous"] == {"release_id": first.release_id, "manifest_sha256": first.manifest_sha256}
     assert second.manifest["data_version"] == "1.1.0"
     changes = json.loads((second.path / "changes.json").read_bytes())
@@ -105,12 +122,11 @@ def test_the_second_release_names_the_first_and_lists_changes(home: Home, ledger
         "new": 1.75,
         "deliveries": None,
     }
-    assert [release.release_id for release in releases(home)] == [first.release_id, second.release_id]
+    assert current(home) == second
     assert verify(home) == []
 
 
-def test_publishing_again_changes_nothing(home: Home, ledger: Ledger) -> None:
-    candidate = make_candidate(home, ledger, 1.5)
+def test_publishing_again_changes_nothing(home: Home, ledger: Ledger, candidate: Candidate) -> None:
     verdict = judged(ledger, candidate)
     release = publish(home, ledger, candidate, verdict, artefacts=REPORT)
     assert publish(home, ledger, candidate, verdict, artefacts=REPORT) == release
@@ -158,24 +174,27 @@ def _refused(home: Home, ledger: Ledger, candidate: Candidate, verdict: Verdict,
     ],
 )
 def test_the_gate_fails_closed(
-    home: Home, ledger: Ledger, results: tuple[object, ...], changes: dict[str, object], reason: str
+    home: Home,
+    ledger: Ledger,
+    candidate: Candidate,
+    *,
+    results: tuple[object, ...],
+    changes: dict[str, object],
+    reason: str,
 ) -> None:
-    candidate = make_candidate(home, ledger, 1.5)
     verdict = make_verdict(candidate, *results, **changes)  # type: ignore[arg-type]
     ledger.record_verdict(verdict)
     _refused(home, ledger, candidate, verdict, reason)
 
 
-def test_a_warning_does_not_stop_a_release(home: Home, ledger: Ledger) -> None:
-    candidate = make_candidate(home, ledger, 1.5)
+def test_a_warning_does_not_stop_a_release(home: Home, ledger: Ledger, candidate: Candidate) -> None:
     verdict = make_verdict(candidate, rule(), rule(rule_id="r2", severity="warning", passed=False, rows_failed=2))
     ledger.record_verdict(verdict)
     release = publish(home, ledger, candidate, verdict, artefacts=REPORT)
     assert release.manifest["verdict"]["failed"] == ["r2"]
 
 
-def test_a_verdict_nobody_recorded_is_refused(home: Home, ledger: Ledger) -> None:
-    candidate = make_candidate(home, ledger, 1.5)
+def test_a_verdict_nobody_recorded_is_refused(home: Home, ledger: Ledger, candidate: Candidate) -> None:
     _refused(home, ledger, candidate, make_verdict(candidate), "没有对候选")
 
 
@@ -184,45 +203,41 @@ def test_a_verdict_for_another_candidate_is_refused(home: Home, ledger: Ledger) 
     _refused(home, ledger, two, judged(ledger, one), "不是")
 
 
-def test_a_verdict_for_another_fingerprint_is_refused(home: Home, ledger: Ledger) -> None:
-    candidate = make_candidate(home, ledger, 1.5)
+def test_a_verdict_for_another_fingerprint_is_refused(home: Home, ledger: Ledger, candidate: Candidate) -> None:
     verdict = make_verdict(candidate, fingerprint="0" * 64)
     ledger.record_verdict(verdict)
     _refused(home, ledger, candidate, verdict, "内容指纹")
 
 
-def test_an_edited_verdict_is_refused(home: Home, ledger: Ledger) -> None:
-    candidate = make_candidate(home, ledger, 1.5)
+def test_an_edited_verdict_is_refused(home: Home, ledger: Ledger, candidate: Candidate) -> None:
     failing = make_verdict(candidate, rule(passed=False, rows_failed=3))
     ledger.record_verdict(failing)
     whitewashed = dataclasses.replace(failing, results=(rule(),))
     _refused(home, ledger, candidate, whitewashed, "改动过或已过时")
 
 
-def test_an_empty_suite_is_refused(home: Home, ledger: Ledger) -> None:
-    candidate = make_candidate(home, ledger, 1.5)
+def test_an_empty_suite_is_refused(home: Home, ledger: Ledger, candidate: Candidate) -> None:
     empty = dataclasses.replace(make_verdict(candidate), results=(), rules_expected=0)
     ledger.record_verdict(empty)
     _refused(home, ledger, candidate, empty, "没有执行任何规则")
 
 
 @pytest.mark.parametrize("severity", ["critical", "warning", "info"])
-def test_a_rule_that_raised_is_refused_whatever_its_severity(home: Home, ledger: Ledger, severity: str) -> None:
-    candidate = make_candidate(home, ledger, 1.5)
+def test_a_rule_that_raised_is_refused_whatever_its_severity(
+    home: Home, ledger: Ledger, candidate: Candidate, severity: str
+) -> None:
     broken = make_verdict(candidate, rule(), rule(rule_id="r2", severity=severity, passed=False, error="除以零"))
     ledger.record_verdict(broken)
     _refused(home, ledger, candidate, broken, "执行出错：除以零")
 
 
-def test_an_edited_verdict_file_is_refused(home: Home, ledger: Ledger) -> None:
-    candidate = make_candidate(home, ledger, 1.5)
+def test_an_edited_verdict_file_is_refused(home: Home, ledger: Ledger, candidate: Candidate) -> None:
     verdict = judged(ledger, candidate)
     (candidate.path / "verdict.json").write_bytes(verdict.to_json().replace(b"rules-1", b"rules-2"))
     _refused(home, ledger, candidate, verdict, "裁决文件被改动")
 
 
-def test_an_edited_candidate_is_refused(home: Home, ledger: Ledger) -> None:
-    candidate = make_candidate(home, ledger, 1.5)
+def test_an_edited_candidate_is_refused(home: Home, ledger: Ledger, candidate: Candidate) -> None:
     verdict = judged(ledger, candidate)
     with duckdb.connect(str(candidate.database)) as connection:
         connection.execute("UPDATE marts.fct_indicator_value SET value = 99 WHERE area_code = '5003'")
@@ -234,33 +249,35 @@ def test_an_edited_candidate_is_refused(home: Home, ledger: Ledger) -> None:
     _refused(home, ledger, candidates.load(home, candidate.candidate_id), verdict, "内容指纹")
 
 
-def test_a_swapped_dbt_manifest_is_refused(home: Home, ledger: Ledger) -> None:
-    candidate = make_candidate(home, ledger, 1.5)
+def test_a_swapped_dbt_manifest_is_refused(home: Home, ledger: Ledger, candidate: Candidate) -> None:
     verdict = judged(ledger, candidate)
     path = candidate.path / "manifest.json"
     path.write_bytes(path.read_bytes().replace("含义".encode(), "歪曲".encode()))
     _refused(home, ledger, candidate, verdict, "manifest")
 
 
-def test_a_refusal_leaves_the_last_good_release(home: Home, ledger: Ledger) -> None:
-    one = make_candidate(home, ledger, 1.0)
-    first = publish(home, ledger, one, judged(ledger, one), artefacts=REPORT)
+def test_a_refusal_leaves_the_last_good_release(once_released: Home, tmp_path: Path) -> None:
+    home = copied_home(once_released, tmp_path)
+    first = current(home)
+    assert first is not None
+    ledger = Ledger(home.ledger_url)
     two = make_candidate(home, ledger, 2.0)
     _refused(home, ledger, two, make_verdict(two), "没有对候选")
+    ledger.close()
     assert current(home) == first
 
 
 @pytest.mark.parametrize(
     "name", ["../x.html", "/etc/x", "manifest.json", "csv/x.csv", "quality//x.html", "marts.duckdb"]
 )
-def test_artefacts_cannot_leave_the_folder_or_replace_its_files(home: Home, ledger: Ledger, name: str) -> None:
-    candidate = make_candidate(home, ledger, 1.5)
+def test_artefacts_cannot_leave_the_folder_or_replace_its_files(
+    home: Home, ledger: Ledger, candidate: Candidate, name: str
+) -> None:
     with pytest.raises(UsageError, match="附件路径"):
         publish(home, ledger, candidate, judged(ledger, candidate), artefacts={**REPORT, name: b"x"})
 
 
-def test_a_release_without_its_report_is_not_built(home: Home, ledger: Ledger) -> None:
-    candidate = make_candidate(home, ledger, 1.5)
+def test_a_release_without_its_report_is_not_built(home: Home, ledger: Ledger, candidate: Candidate) -> None:
     with pytest.raises(UsageError, match="质量报告"):
         publish(home, ledger, candidate, judged(ledger, candidate), artefacts={})
 
@@ -270,13 +287,14 @@ def test_a_verdict_that_cannot_be_read_is_a_fault() -> None:
         Verdict.from_json(b'{"candidate_id": "c"}')
 
 
-def test_verdict_round_trip(home: Home, ledger: Ledger) -> None:
-    verdict = make_verdict(make_candidate(home, ledger, 1.5), rule(failing_keys=("5001",)))
+def test_verdict_round_trip(once_sealed: Home) -> None:
+    verdict = make_verdict(the_candidate(once_sealed), rule(failing_keys=("5001",)))
     assert Verdict.from_json(verdict.to_json()) == verdict
 
 
-def test_the_same_build_twice_is_one_candidate_and_another_content_is_a_fault(home: Home, ledger: Ledger) -> None:
-    candidate = make_candidate(home, ledger, 1.5)
+def test_the_same_build_twice_is_one_candidate_and_another_content_is_a_fault(
+    home: Home, ledger: Ledger, candidate: Candidate
+) -> None:
     assert make_candidate(home, ledger, 1.5) == candidate
     from tests.support.candidate_kit import FEEDS
 

@@ -20,7 +20,7 @@ from warehouse.ledger import Ledger
 from warehouse.manifest import Release, current
 from warehouse.names import NameMarks, marks_of, masked, vocabulary, words_of
 from warehouse.paths import Home
-from warehouse.release import publish
+from warehouse.release import publish, releases
 from warehouse.scan import exposures
 
 KEY = b"k" * 32
@@ -30,12 +30,8 @@ NUMBER = "13800138000"
 
 
 @pytest.fixture(scope="module")
-def release(tmp_path_factory: pytest.TempPathFactory) -> Release:
-    home = Home(tmp_path_factory.mktemp("scan") / "home").ensure()
-    ledger = Ledger(home.ledger_url)
-    candidate = make_candidate(home, ledger, 1.0)
-    made = publish(home, ledger, candidate, judged(ledger, candidate), artefacts=REPORT)
-    ledger.close()
+def release(once_released: Home) -> Release:
+    (made,) = releases(once_released)
     return made
 
 

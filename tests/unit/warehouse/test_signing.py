@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from tests.support.candidate_kit import REPORT, judged, make_candidate
+from tests.support.candidate_kit import REPORT, copied_home, judged, make_candidate
 from warehouse import signing
 from warehouse.attestation import HEAD_FILE
 from warehouse.errors import Fault, UsageError
@@ -20,7 +20,7 @@ from warehouse.files import replace_symlink, sha256_file
 from warehouse.ledger import Ledger
 from warehouse.manifest import MANIFEST_NAME, SIGNATURE_NAME, Release
 from warehouse.paths import Home, project_root
-from warehouse.release import publish
+from warehouse.release import publish, releases
 from warehouse.signing import PRIVATE_KEY, PUBLIC_KEY
 from warehouse.verify import Trust, verify, verify_copy, verify_folder
 
@@ -31,8 +31,14 @@ def released(home: Home, ledger: Ledger, value: float) -> Release:
 
 
 @pytest.fixture
-def signed(home: Home, ledger: Ledger) -> Release:
-    return released(home, ledger, 1.0)
+def home(once_released: Home, tmp_path: Path) -> Home:
+    return copied_home(once_released, tmp_path)
+
+
+@pytest.fixture
+def signed(home: Home) -> Release:
+    (release,) = releases(home)
+    return release
 
 
 def copied(release: Release, tmp_path: Path) -> Path:
@@ -170,9 +176,8 @@ def _roll_back(home: Home, old: Path) -> None:
 
 
 def test_an_older_ledger_with_its_own_head_is_found_by_who_kept_a_later_head(
-    home: Home, ledger: Ledger, tmp_path: Path
+    home: Home, ledger: Ledger, signed: Release, tmp_path: Path
 ) -> None:
-    first = released(home, ledger, 1.0)
     with sqlite3.connect(home.root / "ledger.db") as raw:
         raw.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     old = tmp_path / "old"
@@ -185,7 +190,7 @@ def test_an_older_ledger_with_its_own_head_is_found_by_who_kept_a_later_head(
     assert verify(home, trust=Trust(head=kept)) == []
     ledger.close()
     _roll_back(home, old)
-    replace_symlink(home.current, f"releases/{first.release_id}")
+    replace_symlink(home.current, f"releases/{signed.release_id}")
     shutil.rmtree(second.path)
     found = verify(home, trust=Trust(head=kept))
     assert any("截断、重写，或换成了旧的一份" in line for line in found)
@@ -199,12 +204,8 @@ def test_entries_cut_behind_the_signed_head_are_found(home: Home, ledger: Ledger
     assert any(HEAD_FILE in line for line in verify(home))
 
 
-def test_a_copied_home_is_checked_without_writing_to_it(home: Home, ledger: Ledger, tmp_path: Path) -> None:
-    released(home, ledger, 1.0)
-    released(home, ledger, 2.0)
-    ledger.close()
-    copy = tmp_path / "copy"
-    shutil.copytree(home.root, copy, symlinks=True)
+def test_a_copied_home_is_checked_without_writing_to_it(twice_released: Home, tmp_path: Path) -> None:
+    copy = copied_home(twice_released, tmp_path).root
     before = {path: sha256_file(path) for path in copy.rglob("*") if path.is_file()}
     assert verify_copy(copy) == []
     assert {path: sha256_file(path) for path in copy.rglob("*") if path.is_file()} == before
@@ -213,11 +214,14 @@ def test_a_copied_home_is_checked_without_writing_to_it(home: Home, ledger: Ledg
         verify_copy(copy)
 
 
-def test_a_damaged_private_key_is_a_fault_and_nothing_is_published(home: Home, ledger: Ledger) -> None:
+def test_a_damaged_private_key_is_a_fault_and_nothing_is_published(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home").ensure()
+    ledger = Ledger(home.ledger_url)
     (home.root / PRIVATE_KEY).write_bytes(b"-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----\n")
     candidate = make_candidate(home, ledger, 1.0)
     with pytest.raises(Fault, match="签名私钥"):
         publish(home, ledger, candidate, judged(ledger, candidate), artefacts=REPORT)
+    ledger.close()
     assert not home.current.exists()
 
 

@@ -7,27 +7,29 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from tests.support.candidate_kit import REPORT, judged, make_candidate
+from tests.support.candidate_kit import copied_home
 from warehouse.errors import Fault, Refused
 from warehouse.files import replace_symlink
 from warehouse.ledger import Ledger
 from warehouse.manifest import Release, current
 from warehouse.paths import Home
-from warehouse.release import publish
+from warehouse.release import releases
 from warehouse.verify import verify
 
 Pair = tuple[Release, Release]
 
 
 @pytest.fixture
-def pair(home: Home, ledger: Ledger) -> Pair:
+def home(twice_released: Home, tmp_path: Path) -> Home:
+    return copied_home(twice_released, tmp_path)
+
+
+@pytest.fixture
+def pair(home: Home) -> Pair:
     """Two releases, the second current."""
-    made = []
-    for value in (1.0, 2.0):
-        candidate = make_candidate(home, ledger, value)
-        made.append(publish(home, ledger, candidate, judged(ledger, candidate), artefacts=REPORT))
     assert verify(home) == []
-    return made[0], made[1]
+    first, second = releases(home)
+    return first, second
 
 
 def _edit(path: Path, old: bytes, new: bytes) -> None:
