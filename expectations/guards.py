@@ -20,6 +20,7 @@ from expectations.catalogue import Between, Rows, Rule
 from warehouse.paths import project_root
 
 FACT_TABLE: Final = "marts.fct_indicator_value"
+SAID_BEFORE: Final = "records.last_release"
 # Marts that carry indicator values over as they are.
 COPIES: Final = frozenset({"marts.mart_plan_progress", "marts.mart_preschool_inclusive"})
 HEADLINE_KIND: Final = "'headline_indicator'"
@@ -109,8 +110,9 @@ def tables_of(rule: Rule) -> frozenset[str]:
 
 def speaks_of_amount(rule: Rule) -> bool:
     """Whether the rule compares the amounts of indicators with something, or bounds those of chosen ones."""
-    # A copy of the value elsewhere that equals it proves the copy and not the value.
-    if FACT_TABLE not in tables_of(rule) or rule.relation in COPIES:
+    # A copy of the value elsewhere that equals it proves the copy and not the value; nor does what was said before.
+    tables = tables_of(rule)
+    if FACT_TABLE not in tables or SAID_BEFORE in tables or rule.relation in COPIES:
         return False
     if isinstance(rule.check, Between):
         return rule.column == "value" and rule.scope is not None

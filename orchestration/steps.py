@@ -26,6 +26,7 @@ from warehouse.disclosure import protect
 from warehouse.errors import EduplanError, Refused
 from warehouse.files import write_atomic
 from warehouse.holds import Hold, Selection
+from warehouse.last_release import last_values
 from warehouse.lease import Fence, held
 from warehouse.ledger import Ledger
 from warehouse.marts_file import MARTS_FILE
@@ -240,7 +241,10 @@ def begin(bench: Workbench) -> Build:
     chosen = inputs.selection if inputs is not None else isolation.selection(bench.home, bench.ledger)
     waivers = inputs.waivers if inputs is not None else read_waivers(bench.home)
     _bring_back(bench, chosen)
-    bench.build = candidates.begin(bench.home, chosen, feed_table(), waivers, disclosed=_disclosed(bench.home))
+    last = last_values(releases.current(bench.home))
+    bench.build = candidates.begin(
+        bench.home, chosen, feed_table(), waivers, disclosed=_disclosed(bench.home), last=last
+    )
     return bench.build
 
 

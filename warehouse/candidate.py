@@ -17,7 +17,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from warehouse import duck
+from warehouse import duck, last_release
 from warehouse.errors import Fault, Refused
 from warehouse.files import canonical_json, fsync_dir, fsync_tree, pretty_json, sha256_bytes, sha256_file, unique_suffix
 from warehouse.fingerprint import fingerprint
@@ -144,13 +144,15 @@ def begin(
     waivers: Sequence[Waiver] = (),
     *,
     disclosed: str = "",
+    last: pa.Table | None = None,
 ) -> Build:
     """Open a fresh candidate database with schema `records` filled, in a work directory of its own.
 
     `chosen` is the active set (`Ledger.active_set`), with what was set aside if anything was, `feeds` what
     `sources.contract.feed_table` gives, `waivers` what `warehouse.waivers.read_waivers` gives: the gate may use these
-    and no others. `disclosed` is the digest of what earlier releases disclosed. Raises Fault when a record file is
-    missing, OSError when the disk fails.
+    and no others. `disclosed` is the digest of what earlier releases disclosed, `last` what the standing release shows
+    (`warehouse.last_release.last_values`), for the gate. Raises Fault when a record file is missing, OSError when the
+    disk fails.
     """
     selection = chosen if isinstance(chosen, Selection) else Selection(tuple(chosen))
     code, active, held = code_digest(), selection.active, selection.held_contents()
@@ -165,6 +167,8 @@ def begin(
     with ExitStack() as unless_done:
         unless_done.callback(abandon, build)
         _create_records(home, build.database, selection, feeds)
+        with duck.connect(build.database) as connection:
+            _create_table(connection, last_release.TABLE, last_release.SCHEMA.empty_table() if last is None else last)
         unless_done.pop_all()
     return build
 
