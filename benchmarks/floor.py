@@ -1259,6 +1259,8 @@ def parse(sample: Path, out: Path, workers: int) -> list[Delivery]:
     """Everything that waits, in worker processes."""
     for year in range(2020, 2026):
         FACTS.layout(year)
+    # With the first Python value it takes pyarrow imports pandas: here once, and not in every worker.
+    pa.scalar("")
     out.mkdir(parents=True)
     everything = tasks(sample, out)
     if workers == 1:
