@@ -3,8 +3,9 @@
 It parses the same bytes as eduplan (collated lists, zips of school workbooks, teacher CSV and workbooks, the finance
 SQLite, the JSON, JSON Lines, Parquet and CSV of the flat feeds, the official CSV), runs the same row checks, computes
 the same marts from the same SQL, runs the same tests and publication rules as plain SQL and writes the same mart
-Parquet. It imports no framework and none of eduplan's rooms. It keeps no archive, ledger, receipts, findings, report,
-fingerprint, history or original spelling of a figure: that is what eduplan is compared with.
+Parquet. It imports no framework, and of eduplan's rooms only the function that takes sensitive cells out. It keeps no
+archive, ledger, receipts, findings, report, fingerprint, history or original spelling of a figure: that is what eduplan
+is compared with.
 
 Facts (form layouts, code lists, areas) are data and are read from the same YAML and CSV files. The SQL comes as text in
 `--plan` (see `sqltext.py`): the floor measures the engine, not a second wording of the formulas; that the formulas are
@@ -1380,7 +1381,9 @@ def write_marts(connection: duckdb.DuckDBPyConnection, plan: dict[str, Any], out
     folder.mkdir()
     for name in plan["marts"]:
         target = folder / f"{name}.parquet"
-        connection.execute(f"COPY (SELECT * FROM marts.{name} ORDER BY ALL) TO '{target}' (FORMAT parquet)")
+        connection.execute(
+            f"COPY (SELECT * FROM marts.{name} ORDER BY ALL) TO '{target}' (FORMAT parquet, COMPRESSION zstd)"
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
