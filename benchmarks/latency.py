@@ -88,24 +88,25 @@ def events(home: Home, count: int) -> None:
 
 
 def grow_history(home: Home, times: int) -> None:
-    """Give every delivery `times` - 1 further reports: archived, in the ledger, each superseding or superseded.
+    """Give every delivery `times` - 1 further reports: archived, in the ledger, each superseded or refused.
 
     The bytes of each are its own and lie in the archive. The records it points to are those of the delivery it repeats,
-    so growing takes seconds and no space, and the marts stay as they are.
+    so growing takes seconds and no space, and what counts is what counted before.
     """
     with closing(Ledger(home.ledger_url)) as ledger:
         rows = [row for row in ledger.deliveries() if row.counts]
-        before = len(ledger.active_set())
+        before = ledger.active_set()
         further = [further_report(home, row, number) for row in rows for number in range(1, times)]
         for first in range(0, len(further), BATCH):
             ledger.record_all(further[first : first + BATCH])
-        if len(ledger.active_set()) != before:
-            raise SystemExit("further reports changed how many deliveries count")
-        emit(round=0, seconds=0.0, deliveries=len(ledger.deliveries()), active=before)
+        if ledger.active_set() != before:
+            raise SystemExit("further reports changed which deliveries count")
+        emit(round=0, seconds=0.0, deliveries=len(ledger.deliveries()), active=len(before))
 
 
 def further_report(home: Home, row: DeliveryRow, number: int) -> Reading:
-    """One more report of the same, a day earlier than the last."""
+    """One more report of the same, a day earlier than the last; an attempt that was refused where reports bear no date,
+    because there the later arrival would count."""
     stored = store_bytes(home, f"{row.delivery_id} report {number}\n".encode())
     report = replace(
         row,
@@ -113,8 +114,11 @@ def further_report(home: Home, row: DeliveryRow, number: int) -> Reading:
         sha256=stored.sha256,
         file_name=f"{number}-{row.file_name}",
         received_at=row.received_at - timedelta(days=number),
-        reported_on=None if row.reported_on is None else row.reported_on - timedelta(days=number),
     )
+    if row.reported_on is not None:
+        report = replace(report, reported_on=row.reported_on - timedelta(days=number))
+    else:
+        report = replace(report, status="refused", rows_accepted=0, rows_quarantined=row.rows_in, tables={})
     return Reading(report, stored.size, None, {})
 
 
