@@ -44,7 +44,7 @@ def daemon(home: Home) -> Iterator[None]:
     environment = {**os.environ, "DAGSTER_HOME": str(dagster_home(home)), "DAGSTER_DISABLE_TELEMETRY": "1"}
     environment |= {"EDUPLAN_HOME": str(home.root), "PYTHONUTF8": "1"}
     command = [sys.executable, "-m", "dagster._daemon", "run", "-m", "orchestration.definitions"]
-    with (home.root.with_name(f"{home.root.name}-daemon.log")).open("ab") as log:
+    with daemon_log(home).open("ab") as log:
         process = subprocess.Popen(
             command, env=environment, cwd=project_root(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             start_new_session=True,
@@ -58,6 +58,11 @@ def daemon(home: Home) -> Iterator[None]:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+def daemon_log(home: Home) -> Path:
+    """Where the daemon says why a run failed."""
+    return home.root.with_name(f"{home.root.name}-daemon.log")
 
 
 def wait_for(done: Callable[[], bool], limit: float, what: str) -> float:
@@ -75,6 +80,7 @@ def events(home: Home, count: int) -> None:
     last_year = max(path.stem.split("学年初")[0][-4:] for path in lists(home))
     by_size = sorted((path for path in lists(home) if last_year in path.name), key=lambda path: path.stat().st_size)
     source = by_size[len(by_size) // 2]
+    told = f"an event (see {daemon_log(home)})"
     with daemon(home):
         ready = wait_for(lambda: warm.answers(home), READY_SECONDS, "the warm process")
         for number in range(count + 1):
@@ -82,7 +88,7 @@ def events(home: Home, count: int) -> None:
             mangle(source, part, number + 1 + int(time.time()) % 100_000)
             before = home.current.readlink()
             part.replace(home.inbox / "school_census" / f"更正{os.getpid()}-{number}.xlsx")
-            seconds = wait_for(lambda before=before: home.current.readlink() != before, EVENT_SECONDS, "an event")
+            seconds = wait_for(lambda before=before: home.current.readlink() != before, EVENT_SECONDS, told)
             emit(round=number, seconds=seconds, ready=ready, file=source.name, bytes=source.stat().st_size)
             time.sleep(REST_SECONDS)
 
