@@ -130,6 +130,8 @@ def further_report(home: Home, row: DeliveryRow, number: int) -> Reading:
 
 def main(arguments: list[str]) -> None:
     """Run one mode."""
+    # Ended by its bench, it still ends its daemon: SystemExit unwinds, the signal alone would not.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     mode, home, number = arguments
     {"events": events, "history": grow_history}[mode](Home(Path(home)), int(number))
 
