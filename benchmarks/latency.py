@@ -44,7 +44,7 @@ def daemon(home: Home) -> Iterator[None]:
     environment = {**os.environ, "DAGSTER_HOME": str(dagster_home(home)), "DAGSTER_DISABLE_TELEMETRY": "1"}
     environment |= {"EDUPLAN_HOME": str(home.root), "PYTHONUTF8": "1"}
     command = [sys.executable, "-m", "dagster._daemon", "run", "-m", "orchestration.definitions"]
-    with (home.root.with_name(f"{home.root.name}-daemon.log")).open("ab") as log:
+    with daemon_log(home).open("ab") as log:
         process = subprocess.Popen(
             command, env=environment, cwd=project_root(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
             start_new_session=True,
@@ -58,6 +58,11 @@ def daemon(home: Home) -> Iterator[None]:
             except subprocess.TimeoutExpired:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
+
+
+def daemon_log(home: Home) -> Path:
+    """Where the daemon says why a run failed."""
+    return home.root.with_name(f"{home.root.name}-daemon.log")
 
 
 def wait_for(done: Callable[[], bool], limit: float, what: str) -> float:
@@ -75,6 +80,7 @@ def events(home: Home, count: int) -> None:
     last_year = max(path.stem.split("学年初")[0][-4:] for path in lists(home))
     by_size = sorted((path for path in lists(home) if last_year in path.name), key=lambda path: path.stat().st_size)
     source = by_size[len(by_size) // 2]
+    told = f"an event (see {daemon_log(home)})"
     with daemon(home):
         ready = wait_for(lambda: warm.answers(home), READY_SECONDS, "the warm process")
         for number in range(count + 1):
@@ -82,30 +88,31 @@ def events(home: Home, count: int) -> None:
             mangle(source, part, number + 1 + int(time.time()) % 100_000)
             before = home.current.readlink()
             part.replace(home.inbox / "school_census" / f"更正{os.getpid()}-{number}.xlsx")
-            seconds = wait_for(lambda before=before: home.current.readlink() != before, EVENT_SECONDS, "an event")
+            seconds = wait_for(lambda before=before: home.current.readlink() != before, EVENT_SECONDS, told)
             emit(round=number, seconds=seconds, ready=ready, file=source.name, bytes=source.stat().st_size)
             time.sleep(REST_SECONDS)
 
 
 def grow_history(home: Home, times: int) -> None:
-    """Give every delivery `times` - 1 further reports: archived, in the ledger, each superseding or superseded.
+    """Give every delivery `times` - 1 further reports: archived, in the ledger, each superseded or refused.
 
     The bytes of each are its own and lie in the archive. The records it points to are those of the delivery it repeats,
-    so growing takes seconds and no space, and the marts stay as they are.
+    so growing takes seconds and no space, and what counts is what counted before.
     """
     with closing(Ledger(home.ledger_url)) as ledger:
         rows = [row for row in ledger.deliveries() if row.counts]
-        before = len(ledger.active_set())
+        before = ledger.active_set()
         further = [further_report(home, row, number) for row in rows for number in range(1, times)]
         for first in range(0, len(further), BATCH):
             ledger.record_all(further[first : first + BATCH])
-        if len(ledger.active_set()) != before:
-            raise SystemExit("further reports changed how many deliveries count")
-        emit(round=0, seconds=0.0, deliveries=len(ledger.deliveries()), active=before)
+        if ledger.active_set() != before:
+            raise SystemExit("further reports changed which deliveries count")
+        emit(round=0, seconds=0.0, deliveries=len(ledger.deliveries()), active=len(before))
 
 
 def further_report(home: Home, row: DeliveryRow, number: int) -> Reading:
-    """One more report of the same, a day earlier than the last."""
+    """One more report of the same, a day earlier than the last; an attempt that was refused where reports bear no date,
+    because there the later arrival would count."""
     stored = store_bytes(home, f"{row.delivery_id} report {number}\n".encode())
     report = replace(
         row,
@@ -113,13 +120,18 @@ def further_report(home: Home, row: DeliveryRow, number: int) -> Reading:
         sha256=stored.sha256,
         file_name=f"{number}-{row.file_name}",
         received_at=row.received_at - timedelta(days=number),
-        reported_on=None if row.reported_on is None else row.reported_on - timedelta(days=number),
     )
+    if row.reported_on is not None:
+        report = replace(report, reported_on=row.reported_on - timedelta(days=number))
+    else:
+        report = replace(report, status="refused", rows_accepted=0, rows_quarantined=row.rows_in, tables={})
     return Reading(report, stored.size, None, {})
 
 
 def main(arguments: list[str]) -> None:
     """Run one mode."""
+    # Ended by its bench, it still ends its daemon: SystemExit unwinds, the signal alone would not.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     mode, home, number = arguments
     {"events": events, "history": grow_history}[mode](Home(Path(home)), int(number))
 

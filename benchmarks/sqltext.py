@@ -16,6 +16,9 @@ import duckdb
 from expectations import sql as rule_sql
 from expectations.catalogue import RowCount, catalogue
 
+# Views that lead from a number back to its rows: no mart, test or rule reads them.
+EVIDENCE = "evidence"
+
 
 def plan_of(candidate: Path) -> dict[str, Any]:
     """Everything `floor.py` needs from a candidate's folder: seeds, models in order, tests, rules, names of marts."""
@@ -27,7 +30,9 @@ def plan_of(candidate: Path) -> dict[str, Any]:
     ordered = [nodes[name] for name in TopologicalSorter(needs).static_order() if name in nodes]
     return {
         "seeds": [_seed(node, columns) for node in ordered if node["resource_type"] == "seed"],
-        "models": [_model(node, columns) for node in ordered if node["resource_type"] == "model"],
+        "models": [
+            _model(node, columns) for node in ordered if node["resource_type"] == "model" and node["schema"] != EVIDENCE
+        ],
         "tests": [
             {"name": node["name"], "sql": node["compiled_code"]} for node in ordered if node["resource_type"] == "test"
         ],
