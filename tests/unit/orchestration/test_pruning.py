@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import shutil
+from collections import Counter
 from contextlib import closing
+from datetime import datetime
 from pathlib import Path
 
 import dagster as dg
@@ -16,12 +19,18 @@ from orchestration.pruning import prune
 from orchestration.resources import HomeResource
 from orchestration.retention_job import PERSON, build_retention_job
 from tests.support.crash_kit import OLD, small_run
+from warehouse import alerts, outcomes
+from warehouse.alerts import Alert
+from warehouse.clock import now
 from warehouse.errors import Refused
 from warehouse.ledger import Ledger
 from warehouse.lock import exclusive
+from warehouse.outcomes import Outcome
 from warehouse.paths import Home, project_root
-from warehouse.pruned import RUNS
+from warehouse.pruned import OUTCOMES, RUNS, TOLD
 
+OLD_DAY = "2025-09-30T03:00:00+08:00"
+STANDING = Alert("gate_refused", "", "x")
 POLICY = "runs: {keep_last: 1, keep_days: 30}\n"
 
 
@@ -71,6 +80,52 @@ def test_old_runs_go_with_their_events_and_output_and_the_newest_stays(
     with closing(Ledger(home.ledger_url)) as ledger:
         assert ledger.pruned() == [entry]
         assert ledger.findings() == []
+
+
+def test_notes_of_operation_go_and_neither_alerts_nor_counters_notice(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (home.root / "retention.yaml").write_text("outcomes: {keep_last: 2, keep_days: 400}\ntold: {keep_days: 400}\n")
+    monkeypatch.setenv("EDUPLAN_NOW", OLD_DAY)
+    ways = [outcomes.GATE_REFUSED, *[outcomes.FAILED] * 4, outcomes.CANCELLED]
+    with closing(Ledger(home.ledger_url)) as ledger:
+        for number, way in enumerate(ways):
+            outcomes.record(ledger, Outcome(f"r{number}", OLD_DAY, "manual", way))
+        for open_ones in ([STANDING, Alert("feed_late", "x/1", "缺")], [STANDING]):
+            alerts.update(ledger, open_ones, datetime.fromisoformat(OLD_DAY))
+            told_all(ledger, "mail")
+        # Whoever could not be told yet is told of it later, however long that takes.
+        assert alerts.claim(ledger, "away", datetime.fromisoformat(OLD_DAY))
+        before, evidence = outcomes.counts(ledger), ledger.journal_entries()
+        assert [item for item in prune(home, None, person="x").entries if item.kind in {OUTCOMES, TOLD}] == []
+        monkeypatch.setenv("EDUPLAN_NOW", "2090-01-01T00:00:00+08:00")
+        counted = Counter({OUTCOMES: 3, TOLD: 4})
+        for dry_run in (True, False):
+            entries = prune(home, None, person="x", dry_run=dry_run).entries
+            assert Counter({item.kind: item.files for item in entries if item.kind in counted}) == counted
+        assert {item.kind for item in prune(home, None, person="x").entries}.isdisjoint(counted)
+        assert outcomes.counts(ledger) == before
+        # The refusal stands and so does the last failure: what alerts and the status page ask for.
+        assert [getattr(outcomes.last(ledger, {way}), "run_id", None) for way in dict.fromkeys(ways)] == [
+            "r0",
+            "r4",
+            "r5",
+        ]
+        assert [news.kind for news in alerts.standing(ledger)] == [STANDING.kind]
+        assert alerts.claim(ledger, "mail", now()) == []
+        assert [news.kind for news in alerts.claim(ledger, "away", now())] == [STANDING.kind]
+        told = [json.loads(entry.payload)["kind"] for entry in ledger.journal_entries()[len(evidence) :]]
+        assert {OUTCOMES, TOLD} <= set(told)
+        assert ledger.journal_entries()[: len(evidence)] == evidence
+        assert ledger.findings() == []
+        outcomes.record(ledger, Outcome("again", OLD_DAY, "manual", outcomes.FAILED))
+        assert prune(home, None, person="x").entries[-1].files == 1
+        assert outcomes.counts(ledger)[outcomes.FAILED] == 5
+
+
+def told_all(ledger: Ledger, end: str) -> None:
+    at = datetime.fromisoformat(OLD_DAY)
+    alerts.told(ledger, end, alerts.claim(ledger, end, at), at)
 
 
 def test_the_scheduled_job_does_the_same_and_waits_for_nobody_it_need_not(
