@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from orchestration import heartbeat
 from orchestration.alerting.telling import entry
+from orchestration.backup_state import backup_state
 from orchestration.isolation import selection
 from orchestration.steps import REFUSAL_FILE, RUN_LOCK, VERDICT_FILE, find_inputs
 from orchestration.timeliness import late_feeds, release_age
@@ -31,7 +32,8 @@ def situation(home: Home, ledger: Ledger) -> dict[str, Any]:
 
     `running`: who holds the home, or None. `gate`: why the gate refused what would be published now, or None.
     `publication`: why a passed candidate was not published. `alerts`: those open, as ends are told of them; `ends`: who
-    could not be told. `heartbeat`: None where no daemon ever ran. `away`: sources that cannot be looked at.
+    could not be told. `heartbeat`: None where no daemon ever ran. `away`: sources that cannot be looked at. `backup`:
+    None where no regular back-up was set up.
     `release`: age in seconds and since when something taken in waits to be published, or None before the first.
     """
     at = now()
@@ -45,6 +47,7 @@ def situation(home: Home, ledger: Ledger) -> dict[str, Any]:
         "alerts": [entry(news) for news in alerts.standing(ledger)],
         "ends": [asdict(end) for end in alerts.ends(ledger)],
         "heartbeat": _heartbeat(home, at),
+        "backup": _backup(home, ledger, at),
         "away": {source: asdict(why) for source, why in heartbeat.away(heartbeat.beats(home)).items()},
         "refused": [
             {"delivery_id": row.delivery_id, "feed": row.feed, "area_code": row.area_code, "period": row.period}
@@ -102,6 +105,14 @@ def _heartbeat(home: Home, at: datetime) -> dict[str, Any] | None:
             name: int(beats[name].age(at).total_seconds()) if name in beats else None for name in heartbeat.expected()
         },
     }
+
+
+def _backup(home: Home, ledger: Ledger, at: datetime) -> dict[str, Any] | None:
+    known = backup_state(home, ledger)
+    if known is None:
+        return None
+    age = int((at - known.since).total_seconds()) if known.good_at else None
+    return {"at": known.good_at, "age_seconds": age, "failed_at": known.failed_at, "problem": known.problem_zh}
 
 
 def _running(ledger: Ledger) -> dict[str, Any] | None:

@@ -89,6 +89,8 @@ class Limits(_Settings):
     sensor_silent_seconds: Annotated[float, Field(ge=60, strict=False)] = 300.0
     daemon_silent_seconds: Annotated[float, Field(ge=60, strict=False)] = 300.0
     away_seconds: Annotated[float, Field(ge=0, strict=False)] = 60.0
+    # A nightly back-up may take some hours; one night that is missed is noticed the next morning.
+    backup_hours: Annotated[float, Field(gt=0, strict=False)] = 30.0
 
 
 class AlertSettings(_Settings):

@@ -12,6 +12,7 @@ from contextlib import closing
 from datetime import timedelta
 from typing import Any, Final
 
+from orchestration import instance_settings
 from orchestration.cli.console import out, print_json, table
 from orchestration.cli.main import OK, REFUSED
 from warehouse.clock import to_the_minute
@@ -58,6 +59,7 @@ def status(*, as_json: bool) -> int:
         "waiting": sum(not arrival.problem for arrival in arrivals),
         "problems": [arrival.problem for arrival in arrivals if arrival.problem],
         "feeds": feeds,
+        "settings_lacking": instance_settings.lacking(home.root / "dagster"),
         **facts,
     }
     if as_json:
@@ -120,6 +122,8 @@ def _print(content: Mapping[str, Any]) -> None:
     _print_runs(content)
     _print_waiting(content)
     _print_daemon(content)
+    _print_backup(content["backup"])
+    _print_settings(content)
     _print_alerts(content["alerts"], shown=3)
     _print_refusals(content)
     _print_ends(content["ends"])
@@ -163,6 +167,25 @@ def _print_daemon(content: Mapping[str, Any]) -> None:
         _say(f"守护进程：心跳在 {_long(beat['age_seconds'])}前{more}")
     for source, why in list(content["away"].items())[:_SHOWN]:
         _say(f"来源无法访问：{source}，自 {to_the_minute(why['since'])}")
+
+
+def _print_backup(known: Mapping[str, Any] | None) -> None:
+    """Where no regular back-up was set up there is nothing to say: a laptop needs none."""
+    if known is None:
+        return
+    last = f"最近一次完整的在 {_long(known['age_seconds'])}前" if known["at"] else "尚无完整的一次"
+    failed = f"；{to_the_minute(known['failed_at'])} 的没有成功" if known["failed_at"] else ""
+    _say(f"备份：{last}{failed}")
+
+
+def _print_settings(content: Mapping[str, Any]) -> None:
+    lacking = content["settings_lacking"]
+    if not lacking:
+        return
+    path = Home(content["home"]).root / "dagster" / instance_settings.FILE
+    _say(f"Dagster 设置：{path} 经人修改，缺少本版本的默认设置 {'、'.join(lacking)}；请加入下列各行并重启守护进程：")
+    for lines in lacking.values():
+        _say(lines)
 
 
 def _print_alerts(found: Sequence[Mapping[str, Any]], *, shown: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import re
 import shutil
 from collections import Counter
 from contextlib import closing
@@ -14,7 +15,8 @@ import dagster as dg
 import pytest
 import yaml
 
-from orchestration.instance import SETTINGS, dagster_home, open_instance
+from orchestration.instance import dagster_home, open_instance
+from orchestration.instance_settings import DEPLOYED, SETTINGS, WRITTEN, lacking, main, production
 from orchestration.pruning import prune
 from orchestration.resources import HomeResource
 from orchestration.retention_job import PERSON, build_retention_job
@@ -23,6 +25,7 @@ from warehouse import alerts, outcomes
 from warehouse.alerts import Alert
 from warehouse.clock import now
 from warehouse.errors import Refused
+from warehouse.files import sha256_bytes, sha256_file
 from warehouse.ledger import Ledger
 from warehouse.lock import exclusive
 from warehouse.outcomes import Outcome
@@ -157,8 +160,52 @@ def test_the_production_settings_are_the_homes_own_and_a_storage(tmp_path: Path)
     assert yaml.safe_load((folder / "dagster.yaml").read_text(encoding="utf-8")) == yaml.safe_load(SETTINGS)
 
 
-def test_settings_once_written_are_the_operators(tmp_path: Path) -> None:
-    settings = dagster_home(Home(tmp_path)) / "dagster.yaml"
-    settings.write_text("telemetry: {enabled: false}\n")
+def _without(text: str, section: str) -> str:
+    """Settings without a section and the comment above it."""
+    return re.sub(rf"(?m)(^#.*\n)*^{section}:\n(^ .*\n)+", "", text)
+
+
+def test_settings_of_an_older_version_are_brought_up_to_date(tmp_path: Path) -> None:
+    """Written before the event log was held open, or copied from deploy/ before runs were forked."""
+    present, of_production = SETTINGS.encode(), production().read_bytes()
+    # Whoever changes a text keeps its former hash: homes that have it are known by it.
+    assert (sha256_bytes(present), sha256_bytes(of_production)) == (WRITTEN[-1], DEPLOYED[-1])
+    for text, section, becomes in (
+        (present, "event_log_storage", present),
+        (of_production, "run_launcher", of_production),
+    ):
+        folder = tmp_path / section / "dagster"
+        folder.mkdir(parents=True)
+        settings = folder / "dagster.yaml"
+        settings.write_text(_without(text.decode(), section))
+        settings.chmod(0o640)
+        assert sha256_file(settings) in {*WRITTEN, *DEPLOYED}
+        assert dagster_home(Home(tmp_path / section)) == folder
+        assert settings.read_bytes() == becomes
+        assert settings.stat().st_mode & 0o777 == 0o640
+        assert lacking(folder) == {}
+
+
+def test_settings_somebody_changed_are_theirs_and_what_they_lack_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = dagster_home(Home(tmp_path))
+    settings = folder / "dagster.yaml"
+    theirs = _without(SETTINGS, "run_launcher").replace("num_workers: 8", "num_workers: 3")
+    settings.write_text(theirs)
+    monkeypatch.setenv("EDUPLAN_HOME", str(tmp_path))
+    main()
     dagster_home(Home(tmp_path))
-    assert settings.read_text() == "telemetry: {enabled: false}\n"
+    assert settings.read_text() == theirs
+    assert list(lacking(folder)) == ["run_launcher"]
+    told = capsys.readouterr().out
+    assert "缺少本版本的默认设置 run_launcher" in told
+    assert "  class: WarmRunLauncher" in told
+    settings.write_text(theirs + lacking(folder)["run_launcher"] + "\n")
+    assert lacking(folder) == {}
+    assert yaml.safe_load(settings.read_text())["run_launcher"] == yaml.safe_load(SETTINGS)["run_launcher"]
+    # PostgreSQL says where events lie; what is no YAML is left to Dagster to refuse.
+    settings.write_text("storage: {postgres: {postgres_url: {env: X}}}\n")
+    assert "event_log_storage" not in lacking(folder)
+    settings.write_text("storage: [\n")
+    assert lacking(folder) == {}

@@ -12,8 +12,9 @@ from rich.cells import cell_len
 from orchestration import heartbeat
 from orchestration.cli import alerts as alerts_command
 from orchestration.cli import status as status_command
+from orchestration.instance import dagster_home
 from tests.support.candidate_kit import REPORT, delivery, judged, make_candidate
-from warehouse import alerts, outcomes
+from warehouse import alerts, backup_notes, outcomes
 from warehouse.alerts import Alert
 from warehouse.clock import now
 from warehouse.errors import Refused
@@ -83,6 +84,29 @@ def test_one_screen_says_how_everything_stands(
     assert len(facts["alerts"]) == 10
     assert facts["refused"]
     assert facts["release"]["age_seconds"] == 3900
+    assert (facts["backup"], facts["settings_lacking"]) == (None, {})
+    assert "备份" not in text
+
+
+def test_the_backup_and_settings_that_lack_something_stand_there_too(
+    home: Home, ledger: Ledger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = home.root.parent / "kept"
+    monkeypatch.setenv(backup_notes.VARIABLE, str(kept))
+    make_candidate(home, ledger, 1.5)
+    assert "备份：尚无完整的一次" in shown(capsys)[1]
+    backup_notes.note_good(home, kept)
+    monkeypatch.setenv("EDUPLAN_NOW", "2025-09-30T11:05:00+08:00")
+    backup_notes.note_failed(home, kept, "磁盘已满。")
+    settings = dagster_home(home) / "dagster.yaml"
+    settings.write_text(settings.read_text().partition("run_launcher:")[0])
+    text = shown(capsys)[1]
+    assert "备份：最近一次完整的在 1 小时 5 分前；2025-09-30 11:05 的没有成功" in text
+    assert "缺少本版本的默认设置 run_launcher、" in text
+    assert "  class: WarmRunLauncher" in text
+    facts = as_json(capsys)
+    assert (facts["backup"]["age_seconds"], facts["backup"]["problem"]) == (3900, "磁盘已满。")
+    assert "run_launcher" in facts["settings_lacking"]
 
 
 def test_a_check_is_1_for_what_is_grave_and_0_for_what_is_late(
