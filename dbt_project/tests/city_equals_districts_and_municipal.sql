@@ -1,3 +1,4 @@
+{{ config(meta={'dagster': {'ref': {'name': 'fct_indicator_value'}}}) }}
 -- Numerator and denominator of every computed indicator: the city is the sum of districts and municipal schools.
 -- Not asked of what only the city as a whole has, nor where an official figure stands for a city whose records are
 -- incomplete.

@@ -531,6 +531,7 @@ def test_a_city_whose_records_are_incomplete_is_not_asked_for_its_sum(built: Bui
     text = (PROJECT / "tests" / "city_equals_districts_and_municipal.sql").read_text(encoding="utf-8")
     with duckdb.connect(str(database)) as connection:
         schemas = dict(connection.execute("SELECT table_name, table_schema FROM information_schema.tables").fetchall())
+        text = text.partition("\n")[2]  # after its config
         query = re.sub(r"\{\{ ref\('(\w+)'\) \}\}", lambda name: f"{schemas[name[1]]}.{name[1]}", text)
         of_the_city = f"area_code = '{CITY}' AND method = 'computed'"
         connection.execute(
