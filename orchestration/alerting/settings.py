@@ -100,6 +100,11 @@ class AlertSettings(_Settings):
     limits: Limits = Limits()
     heartbeat_url: SecretRef | None = None
 
+    @property
+    def end_names(self) -> frozenset[str]:
+        """Every end that is told, the file among them."""
+        return frozenset({FILE_END, *(end.name for end in self.ends)})
+
     @model_validator(mode="after")
     def _names_differ(self) -> Self:
         counts = Counter([FILE_END, *(end.name for end in self.ends)])
