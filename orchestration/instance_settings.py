@@ -105,13 +105,13 @@ def bring_up_to_date(folder: Path) -> bool:
 
 def lacking(folder: Path) -> dict[str, str]:
     """Section -> the lines of this version's settings that a file somebody changed has nothing in place of. Empty where
-    there is no file, and where it cannot be read as YAML: that Dagster says itself. Raises OSError."""
+    there is no file, and where it cannot be read as YAML: that Dagster says itself."""
     path = folder / FILE
-    if not path.is_file() or sha256_file(path) in {*WRITTEN, *DEPLOYED}:
-        return {}
     try:
+        if sha256_file(path) in {*WRITTEN, *DEPLOYED}:
+            return {}
         own: Any = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError):
+    except (OSError, yaml.YAMLError, UnicodeDecodeError):
         return {}
     if not isinstance(own, dict):
         return {}
