@@ -7,7 +7,7 @@ calendar (`orchestration.timeliness`), the terminal (`orchestration.cli.look`).
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from orchestration import heartbeat
@@ -22,9 +22,11 @@ from warehouse.lease import standing
 from warehouse.ledger import Ledger
 from warehouse.manifest import current
 from warehouse.paths import Home
+from warehouse.records import DeliveryRow
 from warehouse.verdict import Verdict
 
 _REFUSED: Final = "refused"
+_SHOWN_FOR: Final = timedelta(days=14)
 
 
 def situation(home: Home, ledger: Ledger) -> dict[str, Any]:
@@ -51,8 +53,7 @@ def situation(home: Home, ledger: Ledger) -> dict[str, Any]:
         "away": {source: asdict(why) for source, why in heartbeat.away(heartbeat.beats(home)).items()},
         "refused": [
             {"delivery_id": row.delivery_id, "feed": row.feed, "area_code": row.area_code, "period": row.period}
-            for row in active
-            if row.status == _REFUSED
+            for row in _refused(ledger, at)
         ],
         "held": [
             {"delivery_id": hold.delivery_id, "feed": hold.feed, "area_code": hold.area_code, "reason": hold.reason_zh}
@@ -77,6 +78,21 @@ def situation(home: Home, ledger: Ledger) -> dict[str, Any]:
             "behind_since": age.behind_since.isoformat() if age.behind_since else None,
         },
     }
+
+
+def _refused(ledger: Ledger, at: datetime) -> list[DeliveryRow]:
+    """Deliveries that were refused and not taken back, newest first, until one for the same place came later and
+    counts. One that could not be laid at a place is shown for some days: nothing ever answers it."""
+    gone = {row.delivery_id for row in ledger.withdrawals() if row.withdrawn}
+    standing: dict[tuple[object, ...], DeliveryRow] = {}
+    for row in ledger.deliveries():
+        # What has no place stands for itself.
+        key = row.key if row.area_code else (row.delivery_id,)
+        if row.status != _REFUSED:
+            standing.pop(key, None)
+        elif row.delivery_id not in gone and (row.area_code or at - row.received_at < _SHOWN_FOR):
+            standing[key] = row
+    return sorted(standing.values(), key=lambda row: (row.received_at, row.delivery_id), reverse=True)
 
 
 def _last_run(ledger: Ledger) -> dict[str, Any] | None:

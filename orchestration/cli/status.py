@@ -45,7 +45,8 @@ def status(*, as_json: bool) -> int:
         arrivals = intake.scan(home, ledger)
         active = ledger.active_set(intake.contract_versions())
         facts = situation(home, ledger)
-    counts = Counter((row.feed, row.status) for row in active)
+    counts = Counter((row.feed, row.status) for row in active if row.status != "refused")
+    counts.update((row["feed"], "refused") for row in facts["refused"])
     titles = {feed: contract.load(feed).info.title_zh for feed in contract.feeds()}
     feeds = [
         {"feed": feed, "title_zh": title, **{name: counts[feed, name] for name in ("accepted", "partly", "refused")}}
@@ -227,7 +228,11 @@ def _print_refusals(content: Mapping[str, Any]) -> None:
     for hold in content["held"][:_SHOWN]:
         _say(f"暂缓采用：{hold['feed']} {hold['delivery_id']}：{hold['reason']}")
     for row in content["refused"][:_SHOWN]:
-        _say(f"退回：{row['feed']} {row['area_code']} {row['period']}，原因见回执 {row['delivery_id']}")
+        place = f"{row['area_code']} {row['period']}" if row["area_code"] else "（区域未能识别）"
+        receipt = f"receipts/{row['feed']}/{row['delivery_id']}.md"
+        _say(f"退回：{row['feed']} {place}，原因与改法见回执 {receipt}")
+    if len(content["refused"]) > _SHOWN:
+        _say(f"  其余 {len(content['refused']) - _SHOWN} 件用 --json 查看。")
 
 
 def _print_ends(found: Sequence[Mapping[str, Any]]) -> None:

@@ -13,6 +13,7 @@ from dagster import (
     DagsterInstance,
     DefaultSensorStatus,
     Definitions,
+    TableSchema,
     build_schedule_context,
     build_sensor_context,
 )
@@ -87,6 +88,19 @@ def test_every_feed_and_every_station_is_an_asset_with_words_an_owner_and_a_grou
         assert node.owners == [keys.OWNER], key
         assert node.kinds, key
     assert {graph.get(keys.records_key(feed)).group_name for feed in contract.feeds()} == {keys.INTAKE_GROUP}
+
+
+def test_every_column_of_records_and_marts_says_what_it_means(defs: Definitions) -> None:
+    graph = defs.resolve_asset_graph()
+    for key in (*map(keys.records_key, contract.feeds()), AssetKey(["marts", "fct_indicator_value"])):
+        schema = graph.get(key).metadata["dagster/column_schema"]
+        assert isinstance(schema, TableSchema)
+        columns = schema.columns
+        assert columns, key
+        assert [column.name for column in columns if not column.description] == [], key
+    assert graph.get(AssetKey(["marts", "fct_indicator_value"])).metadata["dagster/table_name"] == (
+        "marts.fct_indicator_value"
+    )
 
 
 def test_the_way_from_records_to_release_is_connected(defs: Definitions) -> None:

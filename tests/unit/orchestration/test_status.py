@@ -88,6 +88,30 @@ def test_one_screen_says_how_everything_stands(
     assert "备份" not in text
 
 
+def test_what_was_refused_stands_there_until_it_is_answered(
+    home: Home, ledger: Ledger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broken correction leaves its predecessor in force, and a broken file may name no place: both are to be seen."""
+    refused = {"status": "refused", "rows_in": 0, "rows_accepted": 0, "rows_quarantined": 0, "received_at": now()}
+    delivery(home, ledger, "先前", area_code="500101", period=2024)
+    broken = delivery(home, ledger, "更正", area_code="500101", period=2024, **refused)
+    nowhere = delivery(home, ledger, "读不出", area_code="", **refused)
+    text = shown(capsys)[1]
+    assert (
+        f"退回：official_figures 500101 2024，原因与改法见回执 receipts/official_figures/{broken.delivery_id}.md"
+        in text
+    )
+    assert (
+        f"退回：official_figures （区域未能识别），原因与改法见回执 receipts/official_figures/{nowhere.delivery_id}"
+        in text
+    )
+    assert {feed["feed"]: feed["refused"] for feed in as_json(capsys)["feeds"]}["official_figures"] == 2
+    delivery(home, ledger, "再更正", area_code="500101", period=2024)
+    assert [row["delivery_id"] for row in as_json(capsys)["refused"]] == [nowhere.delivery_id]
+    monkeypatch.setenv("EDUPLAN_NOW", "2025-10-30T10:00:00+08:00")
+    assert as_json(capsys)["refused"] == []
+
+
 def test_the_backup_and_settings_that_lack_something_stand_there_too(
     home: Home, ledger: Ledger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
