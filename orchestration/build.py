@@ -10,7 +10,7 @@ from typing import Any
 from dagster import AssetChecksDefinition, AssetSelection, Definitions, define_asset_job, in_process_executor
 
 from orchestration import dbt, keys
-from orchestration.assets.marts import Translator, build_marts_assets, mart_keys
+from orchestration.assets.marts import Translator, build_marts_assets, mart_keys, source_columns
 from orchestration.assets.publication import build_gate_checks, build_publication_assets
 from orchestration.assets.records import build_records_assets
 from orchestration.assets.timeliness import build_timeliness_checks
@@ -37,7 +37,7 @@ def build_defs(**overrides: Any) -> Definitions:
     gate, timeliness = build_gate_checks(marts), build_timeliness_checks()
     return Definitions(
         assets=[
-            *build_records_assets(),
+            *build_records_assets(source_columns(manifest)),
             *build_marts_assets(manifest, translator),
             *build_publication_assets(),
             build_rereading(),

@@ -1,12 +1,14 @@
 """The Dagster instance that lives in a home, and running the job in this process.
 
-What belongs here: `<home>/dagster` with its settings, executing `release_job`, and turning what Dagster raises back
-into errors for people. What does not: assets, and the terminal.
+What belongs here: `<home>/dagster`, executing `release_job`, and turning what Dagster raises back
+into errors for people. What does not: the
+settings' text (`orchestration.instance_settings`), assets, and the terminal.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,57 +16,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import yaml
 
+from orchestration import instance_settings
 from orchestration.logs import logs_dir
 from orchestration.report import RunRecord
 from warehouse.errors import EduplanError, Fault, Refused
-from warehouse.files import write_atomic
 from warehouse.paths import Home
 
 if TYPE_CHECKING:
     from dagster import DagsterInstance
 
-SETTINGS: Final = """\
-# Settings of this home's Dagster instance; yours to change, written once. For production: deploy/dagster.yaml.
-telemetry:
-  enabled: false
-# No sign-up window before the first look.
-nux:
-  enabled: false
-# A run is one process and holds the home's lock; no queue is needed in front of it.
-run_coordinator:
-  module: dagster.core.run_coordinator
-  class: DefaultRunCoordinator
-# Events are many; their files are kept open instead of being opened and closed for each.
-event_log_storage:
-  module: orchestration.event_log
-  class: OpenEventLogStorage
-# A run is forked from a process that has imported everything already; without it runs start as ever.
-run_launcher:
-  module: orchestration.warm_launcher
-  class: WarmRunLauncher
-concurrency:
-  pools:
-    default_limit: 1
-# Sensors ask services that may be slow or away: none waits for another.
-sensors:
-  use_threads: true
-  num_workers: 8
-schedules:
-  use_threads: true
-  num_workers: 4
-run_monitoring:
-  enabled: true
-  free_slots_after_run_end_seconds: 60
-# What sensors and schedules said; a sensor looks every five seconds. Runs themselves: `eduplan prune`.
-retention:
-  schedule:
-    purge_after_days: 90
-  sensor:
-    purge_after_days:
-      skipped: 2
-      failure: 30
-      success: 90
-"""
+log = logging.getLogger("eduplan")
+
 # Text that steps print is captured by descriptor otherwise, progress bars included.
 _NO_CAPTURE: Final = {
     "compute_logs": {"module": "dagster._core.storage.noop_compute_log_manager", "class": "NoOpComputeLogManager"}
@@ -74,11 +36,11 @@ _SHOWN: Final = 8
 
 
 def dagster_home(home: Home) -> Path:
-    """`<home>/dagster`, created with its settings on first use. Raises OSError."""
+    """`<home>/dagster`, created with its settings on first use; settings of an older version are brought up to date
+    unless somebody changed them. Raises OSError."""
     folder = home.root / "dagster"
-    settings = folder / "dagster.yaml"
-    if not settings.is_file():
-        write_atomic(settings, SETTINGS.encode())
+    if instance_settings.bring_up_to_date(folder):
+        log.info("%s is as this version writes it", folder / instance_settings.FILE)
     return folder
 
 
@@ -95,14 +57,14 @@ def _event_log(folder: Path) -> dict[str, Any]:
 
 def _keeps_its_own_storage(folder: Path) -> bool:
     """Whether the settings name a storage (PostgreSQL in production) instead of the stock files."""
-    settings = yaml.safe_load((folder / "dagster.yaml").read_text(encoding="utf-8")) or {}
+    settings = yaml.safe_load((folder / instance_settings.FILE).read_text(encoding="utf-8")) or {}
     return not {"storage", "event_log_storage"}.isdisjoint(settings)
 
 
 def run_overrides(folder: Path) -> dict[str, Any]:
     """What a process that executes one run opens differently: the stock event log, held open. Empty when the settings
     of this folder name a storage of their own, or when there are none."""
-    if not (folder / "dagster.yaml").is_file() or _keeps_its_own_storage(folder):
+    if not (folder / instance_settings.FILE).is_file() or _keeps_its_own_storage(folder):
         return {}
     return {"event_log_storage": _event_log(folder)}
 

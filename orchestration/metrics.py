@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 
 from orchestration import heartbeat, isolation
 from orchestration.alerting import kinds
+from orchestration.backup_state import backup_state
 from orchestration.steps import RUN_LOCK
 from orchestration.timeliness import late_feeds, release_age
 from sources import watch
@@ -71,6 +72,7 @@ def _of_ledger(home: Home, ledger: Ledger, at: datetime) -> Iterator[Metric]:
     yield from _deliveries(ledger, active)
     yield from _runs(ledger)
     yield from _alerts(ledger)
+    yield from _backup(home, ledger, at)
     late = GaugeMetricFamily("eduplan_late", "Overdue deliveries of a feed", labels=["feed", "period"])
     for one in late_feeds(active, at):
         late.add_metric([one.feed, str(one.period)], len(one.missing))
@@ -134,6 +136,16 @@ def _alerts(ledger: Ledger) -> Iterator[Metric]:
     for end in alerts.ends(ledger):
         untold.add_metric([end.name], end.untold)
     yield untold
+
+
+def _backup(home: Home, ledger: Ledger, at: datetime) -> Iterator[Metric]:
+    """Nothing where no regular back-up was set up."""
+    known = backup_state(home, ledger)
+    if known is None:
+        return
+    about = "Time since the last whole back-up, or since there has been something to back up"
+    yield _gauge("backup_age_seconds", about, max((at - known.since).total_seconds(), 0.0))
+    yield _gauge("backup_failed", "1 when the last back-up failed or was not whole", float(bool(known.failed_at)))
 
 
 def _signs_of_life(home: Home, at: datetime) -> Iterator[Metric]:

@@ -7,11 +7,12 @@ calendar (`orchestration.timeliness`), the terminal (`orchestration.cli.look`).
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from orchestration import heartbeat
 from orchestration.alerting.telling import entry
+from orchestration.backup_state import backup_state
 from orchestration.isolation import selection
 from orchestration.steps import REFUSAL_FILE, RUN_LOCK, VERDICT_FILE, find_inputs
 from orchestration.timeliness import late_feeds, release_age
@@ -21,9 +22,11 @@ from warehouse.lease import standing
 from warehouse.ledger import Ledger
 from warehouse.manifest import current
 from warehouse.paths import Home
+from warehouse.records import DeliveryRow
 from warehouse.verdict import Verdict
 
 _REFUSED: Final = "refused"
+_SHOWN_FOR: Final = timedelta(days=14)
 
 
 def situation(home: Home, ledger: Ledger) -> dict[str, Any]:
@@ -31,7 +34,8 @@ def situation(home: Home, ledger: Ledger) -> dict[str, Any]:
 
     `running`: who holds the home, or None. `gate`: why the gate refused what would be published now, or None.
     `publication`: why a passed candidate was not published. `alerts`: those open, as ends are told of them; `ends`: who
-    could not be told. `heartbeat`: None where no daemon ever ran. `away`: sources that cannot be looked at.
+    could not be told. `heartbeat`: None where no daemon ever ran. `away`: sources that cannot be looked at. `backup`:
+    None where no regular back-up was set up.
     `release`: age in seconds and since when something taken in waits to be published, or None before the first.
     """
     at = now()
@@ -45,11 +49,11 @@ def situation(home: Home, ledger: Ledger) -> dict[str, Any]:
         "alerts": [entry(news) for news in alerts.standing(ledger)],
         "ends": [asdict(end) for end in alerts.ends(ledger)],
         "heartbeat": _heartbeat(home, at),
+        "backup": _backup(home, ledger, at),
         "away": {source: asdict(why) for source, why in heartbeat.away(heartbeat.beats(home)).items()},
         "refused": [
             {"delivery_id": row.delivery_id, "feed": row.feed, "area_code": row.area_code, "period": row.period}
-            for row in active
-            if row.status == _REFUSED
+            for row in _refused(ledger, at)
         ],
         "held": [
             {"delivery_id": hold.delivery_id, "feed": hold.feed, "area_code": hold.area_code, "reason": hold.reason_zh}
@@ -74,6 +78,21 @@ def situation(home: Home, ledger: Ledger) -> dict[str, Any]:
             "behind_since": age.behind_since.isoformat() if age.behind_since else None,
         },
     }
+
+
+def _refused(ledger: Ledger, at: datetime) -> list[DeliveryRow]:
+    """Deliveries that were refused and not taken back, newest first, until one for the same place came later and
+    counts. One that could not be laid at a place is shown for some days: nothing ever answers it."""
+    gone = {row.delivery_id for row in ledger.withdrawals() if row.withdrawn}
+    standing: dict[tuple[object, ...], DeliveryRow] = {}
+    for row in ledger.deliveries():
+        # What has no place stands for itself.
+        key = row.key if row.area_code else (row.delivery_id,)
+        if row.status != _REFUSED:
+            standing.pop(key, None)
+        elif row.delivery_id not in gone and (row.area_code or at - row.received_at < _SHOWN_FOR):
+            standing[key] = row
+    return sorted(standing.values(), key=lambda row: (row.received_at, row.delivery_id), reverse=True)
 
 
 def _last_run(ledger: Ledger) -> dict[str, Any] | None:
@@ -102,6 +121,14 @@ def _heartbeat(home: Home, at: datetime) -> dict[str, Any] | None:
             name: int(beats[name].age(at).total_seconds()) if name in beats else None for name in heartbeat.expected()
         },
     }
+
+
+def _backup(home: Home, ledger: Ledger, at: datetime) -> dict[str, Any] | None:
+    known = backup_state(home, ledger)
+    if known is None:
+        return None
+    age = int((at - known.since).total_seconds()) if known.good_at else None
+    return {"at": known.good_at, "age_seconds": age, "failed_at": known.failed_at, "problem": known.problem_zh}
 
 
 def _running(ledger: Ledger) -> dict[str, Any] | None:

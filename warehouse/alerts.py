@@ -163,6 +163,43 @@ def ends(ledger: Ledger) -> list[EndState]:
         ]
 
 
+def count_old_marks(ledger: Ledger, before: datetime) -> int:
+    """How many marks `clear_old_marks` would clear away. Raises Fault."""
+    with ledger.reading() as connection:
+        return sum(len(marks) for _, marks in _old_marks(connection, before).values())
+
+
+def clear_old_marks(ledger: Ledger, before: datetime) -> int:
+    """Clear away the marks of ends on news from before `before`, up to the first that an end has not been told: it
+    counts as told of everything up to there. The alerts themselves stay. Returns how many marks went. Raises Fault."""
+    with ledger.writing() as connection:
+        found = _old_marks(connection, before)
+        for end, (until, _) in found.items():
+            connection.execute(t.alert_told_until.delete().where(t.alert_told_until.c.end_name == end))
+            connection.execute(t.alert_told_until.insert().values(end_name=end, alert_seq=until))
+            mine = t.alert_told.c.end_name == end
+            connection.execute(t.alert_told.delete().where(mine, t.alert_told.c.alert_seq <= until))
+        return sum(len(marks) for _, marks in found.values())
+
+
+def _old_marks(connection: sa.Connection, before: datetime) -> dict[str, tuple[int, list[int]]]:
+    """End -> up to which alert all news are old and told, and the marks that say so; ends without such are left out."""
+    found: dict[str, tuple[int, list[int]]] = {}
+    rows = _rows(connection)
+    for end in connection.execute(sa.select(t.alert_end.c.end_name)).scalars().all():
+        untold = {news.seq for news in _untold(connection, end)}
+        until = 0
+        for row in rows:
+            if row["journal_seq"] in untold or datetime.fromisoformat(row["at"]) >= before:
+                break
+            until = row["journal_seq"]
+        seq = t.alert_told.c.alert_seq
+        marks = connection.execute(sa.select(seq).where(t.alert_told.c.end_name == end, seq <= until)).scalars().all()
+        if marks:
+            found[end] = (until, list(marks))
+    return found
+
+
 def _append(connection: sa.Connection, alert: Alert, action: str, at: datetime) -> News:
     values = {
         "kind": alert.kind,
@@ -222,7 +259,9 @@ def _mark(connection: sa.Connection, end: str, seqs: Collection[int], at: dateti
 
 def _untold(connection: sa.Connection, end: str) -> list[News]:
     known = sa.select(t.alert_told.c.alert_seq).where(t.alert_told.c.end_name == end)
-    query = sa.select(t.alert).where(t.alert.c.journal_seq.not_in(known)).order_by(t.alert.c.journal_seq)
+    until = sa.select(t.alert_told_until.c.alert_seq).where(t.alert_told_until.c.end_name == end).scalar_subquery()
+    seq = t.alert.c.journal_seq
+    query = sa.select(t.alert).where(seq.not_in(known), seq > sa.func.coalesce(until, 0)).order_by(seq)
     return [News(**_news(row)) for row in connection.execute(query).mappings()]
 
 

@@ -48,11 +48,13 @@ FORMAT: Final = 1
 OBJECTS: Final = "objects"
 BACKUPS: Final = "backups"
 MARKER: Final = ".restoring"
+# How the last back-ups went (`warehouse.backup_notes`): of this machine, and of a moment.
+NOTES: Final = "backups.json"
 # Made again, or of one moment only, or handled by itself below.
 _LEFT_OUT: Final = {
     *("archive", "records", "quarantine", "releases"),
     *("candidates", "current", "locks", "logs", "heartbeat", "dagster", "dbt", "names", "config"),
-    *("ledger.db", "ledger.db-wal", "ledger.db-shm", HEAD_FILE),
+    *("ledger.db", "ledger.db-wal", "ledger.db-shm", HEAD_FILE, NOTES),
 }
 _DAGSTER_SETTINGS: Final = "dagster/dagster.yaml"
 _SHOWN: Final = 5

@@ -403,6 +403,11 @@ class Ledger:
         with self.reading() as connection:
             return _head(connection) or (0, "")
 
+    def began_at(self) -> str | None:
+        """When the first entry was made (ISO instant), or None of an empty journal."""
+        with self.reading() as connection:
+            return connection.execute(sa.select(t.journal.c.at).where(t.journal.c.seq == 1)).scalar()
+
     def findings(self) -> list[str]:
         """What is wrong with the journal or with rows that differ from it, in Chinese; empty when all is whole."""
         entries = self.journal_entries()

@@ -203,6 +203,13 @@ alert_told = sa.Table(
     sa.Column("alert_seq", sa.BigInteger, primary_key=True, autoincrement=False),
     sa.Column("at", sa.String(40), nullable=False),
 )
+# Everything up to this number counts as told to the end: what stands for the marks that were cleared away.
+alert_told_until = sa.Table(
+    "alert_told_until",
+    metadata,
+    sa.Column("end_name", sa.String(64), primary_key=True),
+    sa.Column("alert_seq", sa.BigInteger, nullable=False),
+)
 alert_end = sa.Table(
     "alert_end",
     metadata,
@@ -226,8 +233,16 @@ run_outcome = sa.Table(
     sa.Column("seconds", sa.Float, nullable=False),
 )
 
+# How many of the runs whose rows were cleared away ended so: a counter must never go back.
+run_outcome_cleared = sa.Table(
+    "run_outcome_cleared",
+    metadata,
+    sa.Column("outcome", sa.String(32), primary_key=True),
+    sa.Column("runs", sa.BigInteger, nullable=False),
+)
+
 # What says how work goes and is rewritten or prunable: no evidence of anything, so in no journal.
-OPERATION: Final = (lease, alert_told, alert_end, run_outcome)
+OPERATION: Final = (lease, alert_told, alert_told_until, alert_end, run_outcome, run_outcome_cleared)
 
 # The chain detects tampering; the triggers keep an honest mistake from becoming one.
 _SQLITE_TRIGGERS: Final = tuple(

@@ -23,6 +23,8 @@ CANDIDATE: Final = "candidate"
 RECORDS: Final = "records"
 ORIGINAL: Final = "original"
 RUNS: Final = "runs"
+OUTCOMES: Final = "outcomes"
+TOLD: Final = "told"
 
 # Files and folders of a release that hold its data. Manifest, signature, report, verdict and dictionary stay.
 DATA_FILES: Final = (MARTS_FILE, "changes.json")

@@ -57,6 +57,19 @@ class RunRule(_Strict):
     keep_days: int = Field(ge=1)
 
 
+class OutcomeRule(_Strict):
+    """How runs ended: the newest `keep_last`, those younger than `keep_days`, and the last one of each kind."""
+
+    keep_last: int = Field(ge=1)
+    keep_days: int = Field(ge=1)
+
+
+class ToldRule(_Strict):
+    """Which end was told of which alert: marks younger than `keep_days`."""
+
+    keep_days: int = Field(ge=1)
+
+
 class Policy(_Strict):
     """What is kept."""
 
@@ -65,6 +78,8 @@ class Policy(_Strict):
     records: RecordRule
     originals: OriginalRule
     runs: RunRule
+    outcomes: OutcomeRule
+    told: ToldRule
 
 
 def policy_of(home: Home) -> Policy:

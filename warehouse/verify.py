@@ -50,7 +50,7 @@ def verify(home: Home, release_id: str | None = None, trust: Trust | None = None
     held = trust or Trust()
     ledger = Ledger(home.ledger_url)
     try:
-        if release_id is not None and not (home.releases / release_id).is_dir():
+        if release_id is not None and release_id not in {path.name for path in release_folders(home)}:
             raise Refused(f"没有发布 {release_id}。", "请用 eduplan releases 查看现有发布。")
         found = _read_or_told("台账日志", ledger.findings)
         found += _read_or_told("发布链", lambda: _chain_findings(home, ledger))

@@ -1,5 +1,7 @@
+{{ config(meta={'dagster': {'ref': {'name': 'fct_indicator_value'}}}) }}
 -- Numerator and denominator of every computed indicator: the city is the sum of districts and municipal schools.
--- Not asked of what only the city as a whole has.
+-- Not asked of what only the city as a whole has, nor where an official figure stands for a city whose records are
+-- incomplete.
 with of_the_city as (
     select distinct indicator_id as known_id from {{ ref('int_city_part') }}
 ),
@@ -15,17 +17,32 @@ cities as (
         and of_the_city.known_id is null
 ),
 
-leaves as (
+official_cities as (
     select
         indicator_id,
-        period,
-        sum(numerator) as numerator,
-        sum(denominator) as denominator
+        period
     from {{ ref('fct_indicator_value') }}
     where
-        area_level in ('district', 'municipal')
-        and method = 'computed'
-    group by indicator_id, period
+        area_level = 'city'
+        and method = 'official'
+),
+
+leaves as (
+    select
+        parts.indicator_id,
+        parts.period,
+        sum(parts.numerator) as numerator,
+        sum(parts.denominator) as denominator
+    from {{ ref('fct_indicator_value') }} as parts
+    left join official_cities
+        on
+            parts.indicator_id = official_cities.indicator_id
+            and parts.period = official_cities.period
+    where
+        parts.area_level in ('district', 'municipal')
+        and parts.method = 'computed'
+        and official_cities.indicator_id is null
+    group by parts.indicator_id, parts.period
 )
 
 select

@@ -1,4 +1,4 @@
-{{ config(severity='warn') }}
+{{ config(severity='warn', meta={'dagster': {'ref': {'name': 'int_school_year'}}}) }}
 -- A school that two areas report, twice in a delivery, or from an area not valid that year, counts once or not at all:
 -- the marts stay right, and whoever reads the build should know.
 select

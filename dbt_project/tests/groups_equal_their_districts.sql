@@ -1,3 +1,4 @@
+{{ config(meta={'dagster': {'ref': {'name': 'fct_indicator_value'}}}) }}
 -- Numerator and denominator of every computed indicator: a group of districts is the sum of its districts.
 with wholes as (
     select * from {{ ref('fct_indicator_value') }}

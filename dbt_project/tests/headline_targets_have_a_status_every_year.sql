@@ -1,3 +1,4 @@
+{{ config(meta={'dagster': {'ref': {'name': 'mart_plan_progress'}}}) }}
 -- Every headline target has exactly one row for the city in every year of its plan, with or without data.
 select
     targets.target_id,

@@ -1,3 +1,4 @@
+{{ config(meta={'dagster': {'ref': {'name': 'indicator'}}}) }}
 -- An indicator whose feed nobody declares would vanish from the marts without a word.
 with needed as (
     select

@@ -14,6 +14,7 @@ from datetime import datetime, timedelta
 from orchestration import heartbeat, isolation
 from orchestration.alerting import kinds
 from orchestration.alerting.settings import Limits
+from orchestration.backup_state import backup_state
 from orchestration.timeliness import late_feeds, release_age
 from sources import contract
 from warehouse import outcomes
@@ -49,6 +50,7 @@ def observe(home: Home, ledger: Ledger, limits: Limits, at: datetime) -> Seen:
             lambda: _deliveries(home, ledger, limits, at),
         ),
         ({kinds.SOURCE_AWAY}, lambda: _away(home, limits, at)),
+        ({kinds.BACKUP_FAILED, kinds.BACKUP_OLD}, lambda: _backup(home, ledger, limits, at)),
     ]
     found, problems = signs, []
     for concerned, look in looks:
@@ -168,6 +170,21 @@ def _away(home: Home, limits: Limits, at: datetime) -> list[Alert]:
         for source, why in heartbeat.away(heartbeat.beats(home)).items()
         if at - datetime.fromisoformat(why.since) >= longest
     ]
+
+
+def _backup(home: Home, ledger: Ledger, limits: Limits, at: datetime) -> list[Alert]:
+    """Nothing where no regular back-up was set up, and nothing before there is anything to back up."""
+    known = backup_state(home, ledger)
+    if known is None:
+        return []
+    found = []
+    if known.failed_at:
+        told = f"{to_the_minute(known.failed_at)} 的备份没有成功：{known.problem_zh}"
+        found.append(Alert(kinds.BACKUP_FAILED, "", told))
+    if at - known.since > timedelta(hours=limits.backup_hours):
+        last = f"最近一次完整备份在 {to_the_minute(known.good_at)}" if known.good_at else "尚无完整备份"
+        found.append(Alert(kinds.BACKUP_OLD, "", f"{last}，超过 {limits.backup_hours:g} 小时的限度。"))
+    return found
 
 
 def _title(feed: str) -> str:

@@ -30,6 +30,8 @@ SENSOR_SILENT: Final = "sensor_silent"
 DAEMON_SILENT: Final = "daemon_silent"
 SOURCE_AWAY: Final = "source_away"
 LEDGER_AWAY: Final = "ledger_away"
+BACKUP_FAILED: Final = "backup_failed"
+BACKUP_OLD: Final = "backup_old"
 
 KINDS: Final = {
     RUN_FAILED: Kind("运行失败", "执行 eduplan status 查看原因，处理后 eduplan run；原发布不受影响。", critical=True),
@@ -47,6 +49,8 @@ KINDS: Final = {
     DAEMON_SILENT: Kind("守护进程无声", "检查守护进程与机器，重新启动；等待的报送件不会丢失。", critical=True),
     SOURCE_AWAY: Kind("来源无法访问", "检查网络、对方服务与凭据；恢复后自动补收并解除。", critical=False),
     LEDGER_AWAY: Kind("台账数据库无法访问", "检查数据库服务、网络与磁盘；恢复后自动继续并解除。", critical=True),
+    BACKUP_FAILED: Kind("备份失败", "查看备份任务的日志，排除原因后重新执行 eduplan backup。", critical=False),
+    BACKUP_OLD: Kind("备份过旧", "检查备份定时任务是否启用，并立即执行一次 eduplan backup。", critical=False),
 }
 
 

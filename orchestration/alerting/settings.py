@@ -89,6 +89,8 @@ class Limits(_Settings):
     sensor_silent_seconds: Annotated[float, Field(ge=60, strict=False)] = 300.0
     daemon_silent_seconds: Annotated[float, Field(ge=60, strict=False)] = 300.0
     away_seconds: Annotated[float, Field(ge=0, strict=False)] = 60.0
+    # A nightly back-up may take some hours; one night that is missed is noticed the next morning.
+    backup_hours: Annotated[float, Field(gt=0, strict=False)] = 30.0
 
 
 class AlertSettings(_Settings):
@@ -97,6 +99,11 @@ class AlertSettings(_Settings):
     ends: Annotated[tuple[End, ...], Field(strict=False)] = ()
     limits: Limits = Limits()
     heartbeat_url: SecretRef | None = None
+
+    @property
+    def end_names(self) -> frozenset[str]:
+        """Every end that is told, the file among them."""
+        return frozenset({FILE_END, *(end.name for end in self.ends)})
 
     @model_validator(mode="after")
     def _names_differ(self) -> Self:

@@ -70,7 +70,9 @@ class Translator(DagsterDbtTranslator):
             return spec
         follows = any(dep.asset_key == keys.ACTIVE_SET for dep in spec.deps)
         deps = spec.deps if follows else [*spec.deps, AssetDep(keys.ACTIVE_SET)]
-        return spec.replace_attributes(deps=deps, owners=[keys.OWNER], description=_description(props))
+        # The database a project is parsed with is none of ours: a candidate is another file each time.
+        named = {**spec.metadata, "dagster/table_name": f"{props['schema']}.{props['name']}"}
+        return spec.replace_attributes(deps=deps, owners=[keys.OWNER], description=_description(props), metadata=named)
 
 
 def _description(props: Mapping[str, Any]) -> str:
@@ -91,6 +93,19 @@ def mart_keys(manifest: Path, translator: DagsterDbtTranslator) -> dict[str, Ass
         for node in nodes
         if node["resource_type"] == "model" and node["schema"] == MARTS_SCHEMA
     }
+
+
+def source_columns(manifest: Path) -> dict[str, dict[str, str]]:
+    """Record table -> column -> what it says: the label in Chinese and the description."""
+    return {
+        source["name"]: {name: _column_words(column) for name, column in source["columns"].items()}
+        for source in validate_manifest(manifest)["sources"].values()
+    }
+
+
+def _column_words(column: Mapping[str, Any]) -> str:
+    label = (column.get("config") or {}).get("meta", {}).get("label_zh", "")
+    return " · ".join(part for part in (label, " ".join(str(column.get("description") or "").split())) if part)
 
 
 def build_marts_assets(manifest: Path, translator: DagsterDbtTranslator) -> list[AssetsDefinition]:

@@ -5,7 +5,7 @@ What belongs here: their definitions and metadata. What does not: taking in (`so
 
 # No postponed annotations here: Dagster reads the parameters' types.
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
 from dagster import (
     AssetExecutionContext,
@@ -31,11 +31,12 @@ from sources.intake import IntakeReport
 from warehouse.records import RECORD_SCHEMAS, DeliveryRow, feed_tables
 
 
-def build_records_assets() -> list[AssetsDefinition]:
-    """One multi-asset with two specs a feed, originals and records, and the active set behind it."""
+def build_records_assets(words: Mapping[str, Mapping[str, str]]) -> list[AssetsDefinition]:
+    """One multi-asset with two specs a feed, originals and records, and the active set behind it. `words`: record table
+    -> column -> what it says."""
     contracts = [contract.load(feed) for feed in contract.feeds()]
 
-    specs = [spec for found in contracts for spec in (_snapshots(found), _spec(found))]
+    specs = [spec for found in contracts for spec in (_snapshots(found), _spec(found, words))]
 
     @multi_asset(name="intake", specs=specs, can_subset=False)
     def intake(
@@ -79,7 +80,7 @@ def _archive_metadata(feed: str, report: IntakeReport, bench: Workbench) -> dict
     }
 
 
-def _spec(found: Contract) -> AssetSpec:
+def _spec(found: Contract, words: Mapping[str, Mapping[str, str]]) -> AssetSpec:
     tables = "、".join(feed_tables(found.feed))
     return AssetSpec(
         keys.records_key(found.feed),
@@ -92,18 +93,22 @@ def _spec(found: Contract) -> AssetSpec:
             f"{found.info.title_zh}：按数据约定 {found.version} 读入的规范记录（{tables}）。\n\n"
             f"Typed records of the feed `{found.feed}`, read under its contract; rows that break it are quarantined."
         ),
-        metadata={"contract": f"sources/feeds/{found.feed}.odcs.yaml", "dagster/column_schema": _schema(found.feed)},
+        metadata={
+            "contract": f"sources/feeds/{found.feed}.odcs.yaml",
+            "dagster/column_schema": _schema(found.feed, words),
+        },
     )
 
 
-def _schema(feed: str) -> TableSchema:
-    """Columns of the feed's record tables; the lineage columns they share appear once."""
-    columns = {
-        f"{table.split('__', 1)[1]}.{column.name}": str(column.type)
-        for table in feed_tables(feed)
-        for column in RECORD_SCHEMAS[table]
-    }
-    return TableSchema([TableColumn(name, kind) for name, kind in columns.items()])
+def _schema(feed: str, words: Mapping[str, Mapping[str, str]]) -> TableSchema:
+    """Columns of the feed's record tables, with what dbt's sources say of them."""
+    return TableSchema(
+        [
+            TableColumn(f"{table.split('__', 1)[1]}.{column.name}", str(column.type), words[table].get(column.name))
+            for table in feed_tables(feed)
+            for column in RECORD_SCHEMAS[table]
+        ]
+    )
 
 
 def _intake_metadata(feed: str, report: IntakeReport, bench: Workbench) -> dict[str, MetadataValue]:

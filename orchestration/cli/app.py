@@ -179,12 +179,16 @@ def verify(
     head: Annotated[
         Path | None, typer.Option("--head", help="另行保存的链首 chain-head.dsse.json。A chain head you kept.")
     ] = None,
+    privacy: Annotated[
+        bool,
+        typer.Option("--privacy", help="另查各文件中有无身份证号、电话、名册姓名。Also search for persons."),
+    ] = False,
     json: Json = False,
 ) -> int:
     """离线核对发布、签名、原件、台账是否完整未被改动。Is everything still what it was?"""
     from orchestration.cli import verify as command
 
-    return command.verify(release, public_key=public_key, head=head, as_json=json)
+    return command.verify(release, public_key=public_key, head=head, privacy=privacy, as_json=json)
 
 
 @app.command()

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -17,7 +17,8 @@ from orchestration.cli.console import err, out, print_error, print_json
 from orchestration.cli.main import OK, REFUSED
 from orchestration.logs import logging_to
 from warehouse import backup as backups
-from warehouse.errors import Refused
+from warehouse import backup_notes
+from warehouse.errors import Fault, Refused, Transient
 from warehouse.paths import Home
 from warehouse.verify import verify
 
@@ -36,9 +37,15 @@ def backup(dest: Path, *, keys: Path | None, as_json: bool) -> int:
     """Exit code 1 when something that belongs in it is missing. Raises UsageError, Refused, Fault, OSError."""
     home = Home.from_env()
     sources = os.environ.get("EDUPLAN_SOURCES")
-    with logging_to(home) if home.root.is_dir() else _nothing(), _shown("备份") as progress:
-        made = backups.make(home, dest, keys=keys, settings=Path(sources) if sources else None, progress=progress)
+    settings = Path(sources) if sources else None
+    with logging_to(home) if home.root.is_dir() else _nothing(), _shown("备份") as progress, _noting(home, dest):
+        made = backups.make(home, dest, keys=keys, settings=settings, progress=progress)
     found = made.backup
+    if found.problems:
+        # Which files they are stands below and in the back-up itself; an alert names none.
+        backup_notes.note_failed(home, dest, f"备份不完整，缺 {len(found.problems)} 处。")
+    else:
+        backup_notes.note_good(home, dest)
     if as_json:
         print_json(
             {
@@ -55,6 +62,25 @@ def backup(dest: Path, *, keys: Path | None, as_json: bool) -> int:
     else:
         _print(made, dest, keys)
     return REFUSED if found.problems else OK
+
+
+@contextmanager
+def _noting(home: Home, dest: Path) -> Iterator[None]:
+    """Note what ended a back-up. Wrong usage and another one under way are none that failed."""
+    try:
+        yield
+    except (Fault, Transient) as error:
+        _note_failed(home, dest, str(error))
+        raise
+    except OSError as error:
+        _note_failed(home, dest, f"读写失败：{error.strerror or type(error).__name__}。")
+        raise
+
+
+def _note_failed(home: Home, dest: Path, problem_zh: str) -> None:
+    # On a full disk the note may fail too; what failed first is what is to be told, and an old back-up is noticed.
+    with suppress(OSError):
+        backup_notes.note_failed(home, dest, problem_zh)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ from contextlib import closing
 from datetime import timedelta
 from typing import Any, Final
 
+from orchestration import instance_settings
 from orchestration.cli.console import out, print_json, table
 from orchestration.cli.main import OK, REFUSED
 from warehouse.clock import to_the_minute
@@ -44,7 +45,8 @@ def status(*, as_json: bool) -> int:
         arrivals = intake.scan(home, ledger)
         active = ledger.active_set(intake.contract_versions())
         facts = situation(home, ledger)
-    counts = Counter((row.feed, row.status) for row in active)
+    counts = Counter((row.feed, row.status) for row in active if row.status != "refused")
+    counts.update((row["feed"], "refused") for row in facts["refused"])
     titles = {feed: contract.load(feed).info.title_zh for feed in contract.feeds()}
     feeds = [
         {"feed": feed, "title_zh": title, **{name: counts[feed, name] for name in ("accepted", "partly", "refused")}}
@@ -58,6 +60,7 @@ def status(*, as_json: bool) -> int:
         "waiting": sum(not arrival.problem for arrival in arrivals),
         "problems": [arrival.problem for arrival in arrivals if arrival.problem],
         "feeds": feeds,
+        "settings_lacking": instance_settings.lacking(home.root / "dagster"),
         **facts,
     }
     if as_json:
@@ -70,15 +73,17 @@ def status(*, as_json: bool) -> int:
 def check(*, as_json: bool) -> int:
     """For a timer beside the daemon: make a round of alerts, so that its silence is told too, and return 1 when
     something critical is open or an alert cannot be delivered. Raises as `status`, and UsageError for bad settings."""
+    from orchestration.alerting.settings import load
     from orchestration.alerting.telling import entry, tell
     from warehouse import alerts
 
     home = _home()
+    told = load(home).end_names
     done = tell(home)
     try:
         with closing(Ledger(home.ledger_url)) as ledger:
             found = [entry(news) for news in alerts.standing(ledger)]
-            failing = [end.name for end in alerts.ends(ledger) if end.attempts]
+            failing = [end.name for end in alerts.ends(ledger) if end.attempts and end.name in told]
     except EduplanError as error:
         found, failing, problems = [], [], [*done.problems, str(error)]
     else:
@@ -120,6 +125,8 @@ def _print(content: Mapping[str, Any]) -> None:
     _print_runs(content)
     _print_waiting(content)
     _print_daemon(content)
+    _print_backup(content["backup"])
+    _print_settings(content)
     _print_alerts(content["alerts"], shown=3)
     _print_refusals(content)
     _print_ends(content["ends"])
@@ -165,6 +172,25 @@ def _print_daemon(content: Mapping[str, Any]) -> None:
         _say(f"来源无法访问：{source}，自 {to_the_minute(why['since'])}")
 
 
+def _print_backup(known: Mapping[str, Any] | None) -> None:
+    """Where no regular back-up was set up there is nothing to say: a laptop needs none."""
+    if known is None:
+        return
+    last = f"最近一次完整的在 {_long(known['age_seconds'])}前" if known["at"] else "尚无完整的一次"
+    failed = f"；{to_the_minute(known['failed_at'])} 的没有成功" if known["failed_at"] else ""
+    _say(f"备份：{last}{failed}")
+
+
+def _print_settings(content: Mapping[str, Any]) -> None:
+    lacking = content["settings_lacking"]
+    if not lacking:
+        return
+    path = Home(content["home"]).root / "dagster" / instance_settings.FILE
+    _say(f"Dagster 设置：{path} 经人修改，缺少本版本的默认设置 {'、'.join(lacking)}；请加入下列各行并重启守护进程：")
+    for lines in lacking.values():
+        _say(lines)
+
+
 def _print_alerts(found: Sequence[Mapping[str, Any]], *, shown: int) -> None:
     """The gravest first; the rest is counted."""
     if not found:
@@ -202,7 +228,11 @@ def _print_refusals(content: Mapping[str, Any]) -> None:
     for hold in content["held"][:_SHOWN]:
         _say(f"暂缓采用：{hold['feed']} {hold['delivery_id']}：{hold['reason']}")
     for row in content["refused"][:_SHOWN]:
-        _say(f"退回：{row['feed']} {row['area_code']} {row['period']}，原因见回执 {row['delivery_id']}")
+        place = f"{row['area_code']} {row['period']}" if row["area_code"] else "（区域未能识别）"
+        receipt = f"receipts/{row['feed']}/{row['delivery_id']}.md"
+        _say(f"退回：{row['feed']} {place}，原因与改法见回执 {receipt}")
+    if len(content["refused"]) > _SHOWN:
+        _say(f"  其余 {len(content['refused']) - _SHOWN} 件用 --json 查看。")
 
 
 def _print_ends(found: Sequence[Mapping[str, Any]]) -> None:

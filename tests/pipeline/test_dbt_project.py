@@ -531,6 +531,29 @@ def test_a_wrong_sum_is_found(built: Built, tmp_path: Path) -> None:
         run_dbt(PROJECT, database, tmp_path / "target", "build", *chosen, ahead=built.ahead)
 
 
+def test_a_city_whose_records_are_incomplete_is_not_asked_for_its_sum(built: Built, tmp_path: Path) -> None:
+    """An official figure stands for it then, while its districts are computed as ever."""
+    database = tmp_path / "incomplete.duckdb"
+    database.write_bytes(built.database.read_bytes())
+    text = (PROJECT / "tests" / "city_equals_districts_and_municipal.sql").read_text(encoding="utf-8")
+    with duckdb.connect(str(database)) as connection:
+        schemas = dict(connection.execute("SELECT table_name, table_schema FROM information_schema.tables").fetchall())
+        text = text.partition("\n")[2]  # after its config
+        query = re.sub(r"\{\{ ref\('(\w+)'\) \}\}", lambda name: f"{schemas[name[1]]}.{name[1]}", text)
+        of_the_city = f"area_code = '{CITY}' AND method = 'computed'"
+        connection.execute(
+            f"DELETE FROM marts.fct_indicator_value WHERE {of_the_city} AND indicator_id = 'pre_enrolment'"
+        )
+        missing = connection.execute(query).fetchall()
+        assert {row[0] for row in missing} == {"pre_enrolment"}
+        connection.execute(
+            "INSERT INTO marts.fct_indicator_value BY NAME SELECT DISTINCT indicator_id, period, 'city' AS area_level,"
+            f" '{CITY}' AS area_code, 'official' AS method FROM marts.fct_indicator_value"
+            " WHERE indicator_id = 'pre_enrolment' AND method = 'computed'"
+        )
+        assert connection.execute(query).fetchall() == []
+
+
 def test_a_broken_promise_is_found_and_named(built: Built, tmp_path: Path) -> None:
     """One test asks all that a table promises; what it finds says which promise and how many rows."""
     database, artefacts = tmp_path / DATABASE_NAME, tmp_path / "dbt"

@@ -16,12 +16,16 @@ import yaml
 from orchestration import heartbeat
 from orchestration.alerting import kinds
 from orchestration.alerting.telling import Round, compose, tell
+from orchestration.cli import backup as backup_command
 from sources.connectors.arrival import Arrival
 from tests.support.candidate_kit import delivery
 from tests.support.mailbox import Hook, hook_server
-from warehouse import alerts, outcomes
+from warehouse import alerts, backup_notes, outcomes
+from warehouse import backup as backups
 from warehouse.alerts import News
+from warehouse.archive import snapshot_path
 from warehouse.clock import now, parse_instant
+from warehouse.errors import UsageError
 from warehouse.holds import Hold
 from warehouse.ledger import Ledger
 from warehouse.outcomes import Outcome
@@ -206,6 +210,54 @@ def test_signs_of_life_that_cannot_be_read_or_written_stop_nothing(home: Home) -
     assert set(heartbeat.beats(home)) == {"watch"}
     nowhere = Home(home.root / "ledger.db")
     heartbeat.beat(nowhere, "watch")
+
+
+# -- the back-up ------------------------------------------------------------------------------------------------------
+
+
+def test_a_backup_that_failed_and_one_that_is_old_are_told_once_each_way(
+    home: Home, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = tmp_path / "kept"
+    good = {"status": "accepted", "rows_in": 1, "rows_accepted": 1, "rows_quarantined": 0}
+    row = delivery(home, ledger, "数字", received_at=START, **good)
+    monkeypatch.setattr("orchestration.alerting.conditions.release_age", lambda *_: None)
+    (home.root / "alerts.yaml").write_text("limits: {behind_hours: 9999, backup_hours: 24}")
+    at(monkeypatch, 60 * 99)
+    tell(home)
+    assert told(home) == [], "nobody set a back-up up"
+    monkeypatch.setenv(backup_notes.VARIABLE, str(kept))
+    for _again in range(2):
+        tell(home)
+    assert told(home) == both(kinds.BACKUP_OLD)[:1]
+    backups.make(home, kept)
+    tell(home)
+    assert told(home) == both(kinds.BACKUP_OLD), "what lies there counts, noted or not"
+    original = snapshot_path(home, row.sha256)
+    original.rename(tmp_path / "away")
+    assert backup_command.backup(kept, keys=None, as_json=True) == 1
+    (tmp_path / "file").touch()
+    with pytest.raises(OSError, match="file"):
+        backup_command.backup(tmp_path / "file", keys=None, as_json=True)
+    with pytest.raises(UsageError):
+        backup_command.backup(home.root / "inside", keys=None, as_json=True)
+    for _again in range(2):
+        tell(home)
+    assert told(home)[2:] == both(kinds.BACKUP_FAILED)[:1]
+    [line] = [line for line in standing_details(ledger) if "备份" in line]
+    assert "备份不完整，缺 1 处" in line
+    assert row.sha256 not in line
+    at(monkeypatch, 60 * 124)
+    tell(home)
+    assert told(home)[3:] == both(kinds.BACKUP_OLD)[:1]
+    (tmp_path / "away").rename(original)
+    assert backup_command.backup(kept, keys=None, as_json=True) == 0
+    tell(home)
+    assert sorted(told(home)[4:]) == sorted([both(kinds.BACKUP_FAILED)[1], both(kinds.BACKUP_OLD)[1]])
+
+
+def standing_details(ledger: Ledger) -> list[str]:
+    return [news.detail_zh for news in alerts.standing(ledger)]
 
 
 # -- ends that are down, a ledger that is away ------------------------------------------------------------------------

@@ -15,7 +15,7 @@ from orchestration.cli.metrics import serving
 from orchestration.metrics import registry
 from sources.connectors.arrival import Arrival
 from tests.support.candidate_kit import REPORT, delivery, judged, make_candidate
-from warehouse import alerts, outcomes
+from warehouse import alerts, backup_notes, outcomes
 from warehouse.alerts import Alert
 from warehouse.clock import now
 from warehouse.errors import UsageError
@@ -82,6 +82,13 @@ def test_the_facts_of_a_released_home_as_numbers(home: Home, ledger: Ledger, mon
     assert value(found, "last_run_timestamp_seconds") == now().timestamp() - 100
     assert value(found, "running") == 0
     assert value(found, "late", feed="higher_education", period="2024") == 1
+    assert ("eduplan_backup_failed", ()) not in found
+    monkeypatch.setenv(backup_notes.VARIABLE, str(home.root.parent / "kept"))
+    assert value(scraped(home), "backup_age_seconds") == 100
+    backup_notes.note_good(home, home.root.parent / "kept")
+    backup_notes.note_failed(home, home.root.parent / "kept", "磁盘已满。")
+    found = scraped(home)
+    assert (value(found, "backup_age_seconds"), value(found, "backup_failed")) == (0, 1)
 
 
 def test_what_was_taken_in_since_makes_the_release_fall_behind(

@@ -12,8 +12,9 @@ from rich.cells import cell_len
 from orchestration import heartbeat
 from orchestration.cli import alerts as alerts_command
 from orchestration.cli import status as status_command
+from orchestration.instance import dagster_home
 from tests.support.candidate_kit import REPORT, delivery, judged, make_candidate
-from warehouse import alerts, outcomes
+from warehouse import alerts, backup_notes, outcomes
 from warehouse.alerts import Alert
 from warehouse.clock import now
 from warehouse.errors import Refused
@@ -83,6 +84,53 @@ def test_one_screen_says_how_everything_stands(
     assert len(facts["alerts"]) == 10
     assert facts["refused"]
     assert facts["release"]["age_seconds"] == 3900
+    assert (facts["backup"], facts["settings_lacking"]) == (None, {})
+    assert "备份" not in text
+
+
+def test_what_was_refused_stands_there_until_it_is_answered(
+    home: Home, ledger: Ledger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broken correction leaves its predecessor in force, and a broken file may name no place: both are to be seen."""
+    refused = {"status": "refused", "rows_in": 0, "rows_accepted": 0, "rows_quarantined": 0, "received_at": now()}
+    delivery(home, ledger, "先前", area_code="500101", period=2024)
+    broken = delivery(home, ledger, "更正", area_code="500101", period=2024, **refused)
+    nowhere = delivery(home, ledger, "读不出", area_code="", **refused)
+    text = shown(capsys)[1]
+    assert (
+        f"退回：official_figures 500101 2024，原因与改法见回执 receipts/official_figures/{broken.delivery_id}.md"
+        in text
+    )
+    assert (
+        f"退回：official_figures （区域未能识别），原因与改法见回执 receipts/official_figures/{nowhere.delivery_id}"
+        in text
+    )
+    assert {feed["feed"]: feed["refused"] for feed in as_json(capsys)["feeds"]}["official_figures"] == 2
+    delivery(home, ledger, "再更正", area_code="500101", period=2024)
+    assert [row["delivery_id"] for row in as_json(capsys)["refused"]] == [nowhere.delivery_id]
+    monkeypatch.setenv("EDUPLAN_NOW", "2025-10-30T10:00:00+08:00")
+    assert as_json(capsys)["refused"] == []
+
+
+def test_the_backup_and_settings_that_lack_something_stand_there_too(
+    home: Home, ledger: Ledger, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = home.root.parent / "kept"
+    monkeypatch.setenv(backup_notes.VARIABLE, str(kept))
+    make_candidate(home, ledger, 1.5)
+    assert "备份：尚无完整的一次" in shown(capsys)[1]
+    backup_notes.note_good(home, kept)
+    monkeypatch.setenv("EDUPLAN_NOW", "2025-09-30T11:05:00+08:00")
+    backup_notes.note_failed(home, kept, "磁盘已满。")
+    settings = dagster_home(home) / "dagster.yaml"
+    settings.write_text(settings.read_text().partition("run_launcher:")[0])
+    text = shown(capsys)[1]
+    assert "备份：最近一次完整的在 1 小时 5 分前；2025-09-30 11:05 的没有成功" in text
+    assert "缺少本版本的默认设置 run_launcher、" in text
+    assert "  class: WarmRunLauncher" in text
+    facts = as_json(capsys)
+    assert (facts["backup"]["age_seconds"], facts["backup"]["problem"]) == (3900, "磁盘已满。")
+    assert "run_launcher" in facts["settings_lacking"]
 
 
 def test_a_check_is_1_for_what_is_grave_and_0_for_what_is_late(
@@ -108,6 +156,8 @@ def test_a_check_is_1_when_the_ledger_is_away_or_an_alert_cannot_be_delivered(
     (home.root / "alerts").write_text("a file where a folder should be")
     assert as_json(capsys, check=True)["ends_failing"] == ["file"]
     (home.root / "alerts").unlink()
+    # An end that was taken out of the settings while it was down is nobody's worry any more.
+    alerts.not_told(ledger, "former", "告警端 former 无法送达。", now())
     monkeypatch.setenv("EDUPLAN_NOW", "2025-09-30T10:06:00+08:00")
     assert as_json(capsys, check=True)["ok"] is True
     monkeypatch.setenv("EDUPLAN_LEDGER_URL", "postgresql://nobody:geheim@127.0.0.1:1/none?connect_timeout=1")
