@@ -1311,6 +1311,10 @@ def delivery_table(deliveries: Sequence[Delivery]) -> pa.Table:
 
 # Nothing is ever set aside here: a tidy sample passes as it is.
 HELD = ("delivery_id", "feed", "area_code", "period", "part", "replaced_by", "reason_zh")
+# And nothing was published before.
+NO_RELEASE = pa.schema(
+    [("release_id", TEXT), ("indicator_id", TEXT), ("area_code", TEXT), ("period", INT), ("value", pa.float64())]
+).empty_table()
 
 
 def load(connection: duckdb.DuckDBPyConnection, deliveries: Sequence[Delivery]) -> None:
@@ -1323,7 +1327,8 @@ def load(connection: duckdb.DuckDBPyConnection, deliveries: Sequence[Delivery]) 
         source = f"read_parquet([{listed}])" if paths else f"(SELECT {nulls} WHERE false)"
         connection.execute(f"CREATE VIEW records.{name} AS SELECT * FROM {source}")
     held = pa.table({name: pa.array([], INT if name == "period" else TEXT) for name in HELD})
-    for name, content in (("delivery", delivery_table(deliveries)), ("feed", feed_table()), ("held", held)):
+    small = {"delivery": delivery_table(deliveries), "feed": feed_table(), "held": held, "last_release": NO_RELEASE}
+    for name, content in small.items():
         connection.register("incoming", content)
         connection.execute(f"CREATE TABLE records.{name} AS SELECT * FROM incoming")
         connection.unregister("incoming")

@@ -78,9 +78,9 @@ class Series:
 def run(arguments: Sequence[str], *, env: Mapping[str, str], log: Path) -> Ran:
     """Run a command of this interpreter to its end. Raises SystemExit with the log's tail when it fails.
 
-    Memory is the sum of resident sizes over the process and all its descendants, looked at every 0.1 s: pages that
-    processes share count once for each, so the figure errs on the high side. Processor seconds are those last seen of
-    each process, so they miss up to 0.1 s of each.
+    Memory is the sum of proportional shares over the process and all its descendants, looked at every 0.1 s: a page
+    that several share counts once in all. Where the system does not tell shares, resident sizes are added, which errs
+    on the high side. Processor seconds are those last seen of each process, so they miss up to 0.1 s of each.
     """
     watched, done = Watched(), threading.Event()
     with log.open("wb") as errors:
@@ -108,7 +108,7 @@ def run(arguments: Sequence[str], *, env: Mapping[str, str], log: Path) -> Ran:
 
 @dataclass
 class Watched:
-    """What a process tree was seen to use: most resident bytes at once, processor seconds by process id."""
+    """What a process tree was seen to use: most bytes held at once, processor seconds by process id."""
 
     peak: int = 0
     processor: dict[int, float] = field(default_factory=dict)
@@ -123,12 +123,21 @@ class Watched:
         total = 0
         for member in family:
             try:
-                total += member.memory_info().rss
+                total += held(member)
                 spent = member.cpu_times()
-            except psutil.NoSuchProcess:
+            except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
             self.processor[member.pid] = spent.user + spent.system
         self.peak = max(self.peak, total)
+
+
+def held(process: psutil.Process) -> int:
+    """The bytes of memory a process answers for: its own, and its share of what it has in common with others.
+
+    Raises psutil.NoSuchProcess, psutil.AccessDenied.
+    """
+    full = process.memory_full_info()
+    return int(getattr(full, "pss", full.rss))
 
 
 def _watch(pid: int, watched: Watched, done: threading.Event) -> None:

@@ -8,17 +8,20 @@ travel as parameters or as Arrow data.
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import duckdb
 
 from warehouse.errors import Fault
 
+_IN_MEMORY: Final = ":memory:"
+
 
 def connect(
-    path: Path | str = ":memory:",
+    path: Path | str = _IN_MEMORY,
     *,
     read_only: bool = False,
     memory: str | None = None,
@@ -42,6 +45,10 @@ def connect(
     connection.execute("SET TimeZone = 'Asia/Shanghai'")
     connection.execute(f"SET memory_limit = {literal(memory or os.environ.get('EDUPLAN_MEMORY') or '1GB')}")
     connection.execute("SET enable_progress_bar = false")
+    if str(path) == _IN_MEMORY:
+        # What does not fit is written beside a database's file; without one, into whatever folder we were started in.
+        spill = Path(tempfile.gettempdir()) / f"eduplan-spill-{os.getpid()}"
+        connection.execute(f"SET temp_directory = {literal(str(spill))}")
     root = _home_of(copy_of or Path(path))
     if root is not None:
         connection.execute(f"SET GLOBAL file_search_path = {literal(str(root))}")

@@ -9,7 +9,7 @@
     'int_period_fact', 'int_population_area_year', 'int_register_count', 'int_register_member',
     'int_register_spell', 'int_register_year', 'int_school_area_year', 'int_school_condition',
     'int_school_resource_year', 'int_school_stage_year', 'int_school_year', 'int_stage_area_year',
-    'int_standing_rule_case', 'int_statement_source', 'int_target_year', 'int_teacher_area_year',
+    'int_standing_rule_case', 'int_statement_source', 'int_target_year',
     'int_teacher_quality', 'stg_delivery', 'stg_feed', 'stg_fiscal_account', 'stg_held', 'stg_higher_enrolment',
     'stg_higher_staff', 'stg_population_attainment', 'stg_population_resident', 'area', 'balance_standard',
     'code_attainment', 'code_degree_level', 'code_discipline', 'code_fiscal_status', 'code_organiser',

@@ -83,7 +83,7 @@ left join pupils
         reported.period = pupils.period
         and reported.area_code = pupils.area_code
         and stages.stage = pupils.stage
-left join {{ ref('int_teacher_area_year') }} as teachers
+left join {{ ref('int_teacher_quality') }} as teachers
     on
         reported.period = teachers.period
         and reported.area_code = teachers.area_code
