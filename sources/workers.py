@@ -90,9 +90,10 @@ def _take_ready(workers: int, prepare: Callable[[], None] | None) -> ProcessPool
 
 
 def _begin(prepare: Callable[[], None] | None) -> None:
+    # First the watch: without memory a thread cannot begin, and whoever starts it would wait for ever.
+    threading.Thread(target=_die_with_parent, daemon=True).start()
     if prepare is not None:
         prepare()
-    threading.Thread(target=_die_with_parent, daemon=True).start()
 
 
 def _die_with_parent() -> None:

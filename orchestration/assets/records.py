@@ -101,11 +101,12 @@ def _spec(found: Contract, words: Mapping[str, Mapping[str, str]]) -> AssetSpec:
 
 
 def _schema(feed: str, words: Mapping[str, Mapping[str, str]]) -> TableSchema:
-    """Columns of the feed's record tables, with what dbt's sources say of them."""
+    """Columns of the feed's record tables, with what dbt's sources say; of a table no model reads they say nothing."""
     return TableSchema(
         [
-            TableColumn(f"{table.split('__', 1)[1]}.{column.name}", str(column.type), words[table].get(column.name))
+            TableColumn(f"{table.split('__', 1)[1]}.{column.name}", str(column.type), said.get(column.name))
             for table in feed_tables(feed)
+            for said in [words.get(table, {})]
             for column in RECORD_SCHEMAS[table]
         ]
     )

@@ -169,7 +169,7 @@ def test_a_delivery_that_cannot_be_read_is_refused_and_the_others_are_not(
 
 
 @pytest.mark.parametrize(
-    ("do", "setting"), [("loop", ("EDUPLAN_PARSE_CPU_SECONDS", "1")), ("eat", ("EDUPLAN_PARSE_MEMORY", str(1 << 30)))]
+    ("do", "setting"), [("loop", ("EDUPLAN_PARSE_CPU_SECONDS", "1")), ("eat", ("EDUPLAN_PARSE_MEMORY", str(1 << 27)))]
 )
 def test_a_bomb_ends_in_its_own_process(tmp_path: Path, do: str, setting: tuple[str, str]) -> None:
     home = Home(tmp_path / "home").ensure()
