@@ -7,6 +7,8 @@ DBT_PROJECT := --project-dir dbt_project --profiles-dir dbt_project
 
 export DBT_SEND_ANONYMOUS_USAGE_STATS = false
 export DAGSTER_DISABLE_TELEMETRY = 1
+# The tests start processes by the dozen: what one has compiled is there for the next, whatever the shell says.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test pytest lint dev bench soak docs freshness clean lock help
 
@@ -20,9 +22,9 @@ demo: $(STAMPS)/runtime   ## install, then landing -> release on the synthetic s
 test: $(STAMPS)/dev       ## install, lint, and run every test
 	@$(MAKE) --no-print-directory --jobs 2 lint pytest
 
-# Three workers on two cores: services and killed runs are waited for, and somebody works meanwhile.
+# Four workers on two cores: services, killed runs and shared homes are waited for, and somebody works meanwhile.
 pytest: $(STAMPS)/dev     ## every test, without the linters
-	$(BIN)/python -m pytest -q -n 3 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(STAMPS)/dev       ## ruff, mypy, import rules, dbt parse, sqlfluff
 	$(BIN)/ruff check .

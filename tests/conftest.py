@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,16 @@ _LONGEST_FIRST = ("pipeline", "service", "contract", "unit")
 # One worker makes the home that most of the pipeline tests share, one has enough to do meanwhile, and the third starts
 # on what takes longest by the clock. Whoever is done before that home is there needs none for the dbt project either.
 _FIRST = ("test_kill.py", "test_crash_matrix.py", "test_daemon.py", "test_dbt_project.py")
+
+
+@pytest.fixture(autouse=True)
+def _signals_as_before() -> Iterator[None]:
+    """A command that was told to stop ignores signals from then on, and so would whatever a later test starts."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    yield
+    for number, handler in before.items():
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

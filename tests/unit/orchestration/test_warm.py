@@ -265,7 +265,9 @@ def test_a_home_launches_its_runs_warm_and_cancels_them(tmp_path: Path, monkeypa
 
     folder = dagster_home(Home(tmp_path))
     monkeypatch.setenv("DAGSTER_HOME", str(folder))
-    sleeper = [sys.executable, "-c", "import time; print(flush=True); time.sleep(600)"]
+    # Started in the background of a shell, a process ignores interrupts, and so would all it starts.
+    heeds = "import signal, time; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    sleeper = [sys.executable, "-c", f"{heeds}; print(flush=True); time.sleep(600)"]
     with (
         DagsterInstance.from_ref(InstanceRef.from_dir(str(folder))) as instance,
         subprocess.Popen(sleeper, stdout=subprocess.PIPE) as process,
