@@ -1080,7 +1080,7 @@ def listed(name: str, text: str) -> str:
 def amount(agreed: str, places: int, cell: tuple[str, str]) -> Decimal:
     """A measured figure in the base of its unit; no figure is negative or (with 0 places) broken."""
     text, unit = cell
-    value = Decimal(text) * (FACTS.scales[unit or agreed] if agreed else 1)
+    value = Decimal(text.replace(",", "")) * (FACTS.scales[unit or agreed] if agreed else 1)
     rounded = value.quantize(Decimal(1).scaleb(-places), rounding=ROUND_HALF_UP)
     if value < 0 or (not places and rounded != value):
         raise ValueError(text)
