@@ -22,6 +22,18 @@ _LONGEST_FIRST = ("pipeline", "service", "contract", "unit")
 # One worker makes the home that most of the pipeline tests share, one has enough to do meanwhile, and the third starts
 # on what takes longest by the clock. Whoever is done before that home is there needs none for the dbt project either.
 _FIRST = ("test_kill.py", "test_crash_matrix.py", "test_daemon.py", "test_dbt_project.py")
+# The long ones among the last, by their processor seconds.
+_FIRST_OF_THE_LAST = (
+    *("test_expectations_rules.py", "test_orchestration_definitions.py", "test_release_crash.py", "test_intake.py"),
+    *(
+        "test_expectations_report.py",
+        "test_retention.py",
+        "test_sample_files.py",
+        "test_tampering.py",
+        "test_backup.py",
+    ),
+    *("test_warm.py", "test_orchestration_dbt.py", "test_expectations_gate.py", "test_sample_further.py"),
+)
 
 
 @pytest.fixture(autouse=True)
@@ -34,12 +46,15 @@ def _signals_as_before() -> Iterator[None]:
             signal.signal(number, handler)
 
 
+def _place(name: str, names: tuple[str, ...]) -> int:
+    return names.index(name) if name in names else len(names)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
 
-    def rank(item: pytest.Item) -> tuple[int, int]:
-        name = item.path.name
-        first = _FIRST.index(name) if name in _FIRST else len(_FIRST)
-        return first, _LONGEST_FIRST.index(item.path.relative_to(tests).parts[0])
+    def rank(item: pytest.Item) -> tuple[int, int, int]:
+        name, room = item.path.name, item.path.relative_to(tests).parts[0]
+        return _place(name, _FIRST), _LONGEST_FIRST.index(room), _place(name, _FIRST_OF_THE_LAST)
 
     items.sort(key=rank)
