@@ -74,9 +74,10 @@ $(STAMPS)/runtime: $(STAMPS)/venv requirements.lock pyproject.toml
 	$(call install,requirements.lock)
 	@touch $@
 
-$(STAMPS)/dev: $(STAMPS)/runtime requirements-dev.lock
+# The lock for work holds that for running whole, so one installation does for both.
+$(STAMPS)/dev: $(STAMPS)/venv requirements.lock requirements-dev.lock pyproject.toml
 	$(call install,requirements-dev.lock)
-	@touch $@
+	@touch $(STAMPS)/runtime $@
 
 lock:            ## resolve the locks anew (hashes, no index lines)
 	for pair in "requirements-bootstrap.in requirements-bootstrap.lock" "pyproject.toml requirements.lock" "pyproject.toml requirements-dev.lock --extra dev -c requirements.lock"; do \

@@ -82,7 +82,7 @@ while not pathlib.Path(stop).exists():
         assert total == parts, (release, total, parts)
     reads += 1
     # Without a breath it takes one of two processors from the run it watches.
-    time.sleep(0.02)
+    time.sleep(0.1)
 print(reads)
 """
 
