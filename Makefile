@@ -42,7 +42,7 @@ bench: $(STAMPS)/dev      ## ratios against a bare engine, one table (never part
 
 soak: $(STAMPS)/dev       ## long trials: kills by the dozen, a year of the whole city counted twice
 	EDUPLAN_SOAK=1 $(BIN)/python -m pytest -q tests/pipeline/test_kill.py tests/pipeline/test_crash_matrix.py tests/pipeline/test_isolation.py tests/pipeline/test_backlog.py tests/pipeline/test_dirty_city.py \
-	  tests/pipeline/test_second_computation.py tests/pipeline/test_explain.py \
+	  tests/pipeline/test_second_computation.py tests/pipeline/test_explain.py tests/pipeline/test_run_small.py \
 	  tests/service/test_daemon.py tests/service/test_daemon_soak.py
 
 docs: $(STAMPS)/dev       ## build/docs/static_index.html: every model, column, formula and test, one page without a server
