@@ -104,7 +104,9 @@ def _parse(folder: Path) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
-_DBT: Final = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", "--no-version-check", "--no-use-colors"]
+# `warehouse` first: what it says about Python's collector holds for dbt as well.
+_CLI: Final = "import warehouse; from dbt.cli.main import cli; cli()"
+_DBT: Final = [sys.executable, "-c", _CLI, "--no-version-check", "--no-use-colors"]
 
 
 def _environment(artefacts: Path, **more: str) -> dict[str, str]:
