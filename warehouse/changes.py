@@ -13,7 +13,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from warehouse.duck import ident, open_database, rows, tables
+from warehouse.duck import columns, ident, open_database, rows, tables
 from warehouse.evidence import Lineage, lineage_in, lineage_of, responsible
 from warehouse.fingerprint import MARTS_SCHEMA
 
@@ -70,19 +70,9 @@ def next_version(previous: str | None, changes: Mapping[str, Any]) -> str:
 
 def _read(database: Path) -> _Side:
     with open_database(database) as connection:
-        columns = {name: _columns(connection, name) for name in tables(connection, MARTS_SCHEMA)}
-        content = {name: _content(connection, name, columns[name]) for name in COMPARED if name in columns}
-    return _Side(columns, content)
-
-
-def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
-    found = rows(
-        connection,
-        "SELECT column_name, data_type FROM information_schema.columns"
-        " WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position",
-        [MARTS_SCHEMA, table],
-    )
-    return {str(name): str(kind) for name, kind in found}
+        described = {name: dict(columns(connection, MARTS_SCHEMA, name)) for name in tables(connection, MARTS_SCHEMA)}
+        content = {name: _content(connection, name, described[name]) for name in COMPARED if name in described}
+    return _Side(described, content)
 
 
 def _content(

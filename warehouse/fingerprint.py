@@ -10,7 +10,7 @@ from typing import Final
 
 import duckdb
 
-from warehouse.duck import ident, open_database, rows, tables
+from warehouse.duck import columns, ident, open_database, rows, tables
 from warehouse.errors import Fault
 from warehouse.files import canonical_json, sha256_bytes
 
@@ -42,16 +42,11 @@ def table_fingerprints(database: Path, schema: str = MARTS_SCHEMA) -> dict[str, 
 
 
 def _table_digest(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> dict[str, object]:
-    columns = rows(
-        connection,
-        "SELECT column_name, data_type FROM information_schema.columns"
-        " WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position",
-        [schema, table],
-    )
+    described = columns(connection, schema, table)
     # Each cell with its length in front, NULL as '~': no two different rows share a text.
     cells = " || ".join(
         f"coalesce(length(CAST({ident(name)} AS VARCHAR)) || ':' || CAST({ident(name)} AS VARCHAR), '~')"
-        for name, _ in columns
+        for name, _ in described
     )
     # Sorting the row hashes and not the rows: independent of order and collation, and duplicates still count.
     [(count, digest)] = rows(
@@ -59,4 +54,4 @@ def _table_digest(connection: duckdb.DuckDBPyConnection, schema: str, table: str
         f"SELECT count(*), sha256(coalesce(string_agg(h, '' ORDER BY h), ''))"
         f" FROM (SELECT sha256({cells}) AS h FROM {ident(schema)}.{ident(table)})",
     )
-    return {"table": table, "columns": [list(column) for column in columns], "rows": count, "sha256": digest}
+    return {"table": table, "columns": [list(column) for column in described], "rows": count, "sha256": digest}
