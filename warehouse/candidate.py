@@ -27,7 +27,7 @@ from warehouse.paths import Home, package_root, project_root
 from warehouse.records import RECORD_SCHEMAS, DeliveryRow
 from warehouse.waivers import Waiver
 
-DATABASE_NAME: Final = "candidate.duckdb"
+DATABASE_NAME: Final = kept.DATABASE_NAME
 SEAL_NAME: Final = "candidate.json"
 DBT_MANIFEST: Final = "manifest.json"
 BUILDING: Final = ".building-"

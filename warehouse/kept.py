@@ -18,7 +18,6 @@ import logging
 import os
 import shutil
 from collections.abc import Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -28,14 +27,15 @@ import duckdb
 import pyarrow as pa
 
 from warehouse import duck
-from warehouse.files import TEMP_PREFIX, canonical_json, unique_suffix, write_atomic
+from warehouse.files import canonical_json, unique_suffix, write_atomic
 from warehouse.paths import Home
 
 FOLDER: Final = "kept"
 NOTE: Final = "kept.json"
 SCHEMA: Final = "kept"
 WHOLE_VARIABLE: Final = "EDUPLAN_WHOLE_BUILDS"
-_SUFFIX: Final = ".duckdb"
+# As a candidate's, in a folder as deep: its views name it so, and their files by the way from there.
+DATABASE_NAME: Final = "candidate.duckdb"
 _BLOCK: Final = 1 << 20
 _ENGINES: Final = ("dbt-core", "dbt-duckdb", "duckdb")
 
@@ -59,7 +59,7 @@ def find(home: Home, code_digest: str, key: bytes) -> Kept | None:
     folder = home.root / FOLDER
     try:
         note = json.loads((folder / NOTE).read_bytes())
-        said, name, sha256 = note["said"], str(note["said"]["file"]), str(note["said"]["sha256"])
+        said, name, sha256 = note["said"], str(note["said"]["folder"]), str(note["said"]["sha256"])
         ours = hmac.compare_digest(str(note["hmac"]), _vouch(key, said))
     except FileNotFoundError:
         return None
@@ -70,7 +70,7 @@ def find(home: Home, code_digest: str, key: bytes) -> Kept | None:
         return None
     if said["made_by"] != made_by(code_digest) or Path(name).name != name:
         return None
-    return Kept(folder / name, sha256, said["sources"])
+    return Kept(folder / name / DATABASE_NAME, sha256, said["sources"])
 
 
 def made_by(code_digest: str) -> dict[str, str]:
@@ -115,20 +115,17 @@ def keep(home: Home, database: Path, *, code_digest: str, sources: Mapping[str, 
     folder.mkdir(mode=0o700, exist_ok=True)
     with duck.connect(database) as connection:
         connection.execute("CHECKPOINT")
-    name = f"{unique_suffix()}{_SUFFIX}"
-    temporary = folder / f"{TEMP_PREFIX}{name}"
-    try:
-        sha256 = _copy(database, temporary)
-        temporary.chmod(0o600)
-        temporary.replace(folder / name)
-    finally:
-        temporary.unlink(missing_ok=True)
-    said = {"file": name, "sha256": sha256, "made_by": made_by(code_digest), "sources": dict(sources)}
+    name = unique_suffix()
+    shutil.rmtree(folder / name, ignore_errors=True)
+    (folder / name).mkdir(mode=0o700)
+    # From its first byte on within a folder that only the owner may enter.
+    sha256 = _copy(database, folder / name / DATABASE_NAME)
+    (folder / name / DATABASE_NAME).chmod(0o600)
+    said = {"folder": name, "sha256": sha256, "made_by": made_by(code_digest), "sources": dict(sources)}
     write_atomic(folder / NOTE, canonical_json({"said": said, "hmac": _vouch(key, said)}), mode=0o600)
     for path in folder.iterdir():
-        if path.name not in {name, NOTE}:
-            with suppress(FileNotFoundError):
-                path.unlink()
+        if path.name not in {name, NOTE} and path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
 
 
 def forget(home: Home) -> None:
