@@ -121,9 +121,7 @@ def build_marts_assets(manifest: Path, translator: DagsterDbtTranslator) -> list
             with guarded(context.op_execution_context, "build"):
                 events, problem = _run_dbt(context, workbench, station, manifest, translator)
             station.good = problem is None
-            unchanged = sum("eduplan/unchanged" in (event.metadata or {}) for event in events)
-            done = f"{len(events) - unchanged} 个模型与测试完成" + (f"，沿用 {unchanged} 个" if unchanged else "")
-            station.summary = done if station.good else "dbt 未通过"
+            station.summary = f"{len(events)} 个模型与测试完成" if station.good else "dbt 未通过"
         # What did succeed is shown also when something else did not.
         yield from events
         if problem is not None:
@@ -177,19 +175,19 @@ def _in_order(events: Sequence[Event], order: Mapping[str, int]) -> list[Event]:
 def _stayed(
     context: AssetExecutionContext, manifest: Mapping[str, Any], translator: DagsterDbtTranslator, share: Share
 ) -> list[Event]:
-    """An output for every table and view this build left as it was: what follows them waits for them all the same."""
+    """An output for every mart this build left as it was: the candidate follows from all of them. What lies below them
+    and was not made says in Dagster when it last was."""
     if share.nodes is None:
         return []
     names = {key: name for name, key in context.assets_def.keys_by_output_name.items()}
-    nodes = {
-        unique_id: translator.get_asset_key(node)
-        for unique_id, node in manifest["nodes"].items()
-        if unique_id not in share.nodes
-    }
     return [
-        Output(None, output_name=names[key], metadata={"unique_id": unique_id, "eduplan/unchanged": True})
-        for unique_id, key in nodes.items()
-        if key in names
+        Output(
+            None,
+            output_name=names[translator.get_asset_key(node)],
+            metadata={"unique_id": unique_id, "eduplan/unchanged": True},
+        )
+        for unique_id, node in manifest["nodes"].items()
+        if node["resource_type"] == "model" and node["schema"] == MARTS_SCHEMA and unique_id not in share.nodes
     ]
 
 
