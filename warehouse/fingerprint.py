@@ -5,16 +5,20 @@ What belongs here: hashing one schema's tables. What does not: hashes of files (
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 import duckdb
+import numpy as np
 
-from warehouse.duck import columns, ident, open_database, rows, tables
+from warehouse.duck import ident, literal, open_database, rows, tables
 from warehouse.errors import Fault
 from warehouse.files import canonical_json, sha256_bytes
 
 MARTS_SCHEMA: Final = "marts"
+# A row's hash as text.
+_HASH: Final = "S64"
 
 
 def fingerprint(database: Path, schema: str = MARTS_SCHEMA) -> str:
@@ -22,11 +26,24 @@ def fingerprint(database: Path, schema: str = MARTS_SCHEMA) -> str:
 
     Raises Fault when the file cannot be opened or the schema has no table: nothing must never have a fingerprint.
     """
+    return fingerprint_of(table_digests(database, schema))
+
+
+def table_digests(database: Path, schema: str = MARTS_SCHEMA) -> list[dict[str, object]]:
+    """What a fingerprint is taken over: name, columns, number of rows and SHA-256 of the rows of each table, by name.
+
+    Raises Fault as `fingerprint` does.
+    """
     with open_database(database) as connection:
-        names = tables(connection, schema)
-        if not names:
-            raise Fault(f"{database.name} 的 {schema} 中没有任何表，无法计算内容指纹。")
-        return sha256_bytes(canonical_json([_table_digest(connection, schema, name) for name in names]))
+        digests = _digests(connection, schema)
+    if not digests:
+        raise Fault(f"{database.name} 的 {schema} 中没有任何表，无法计算内容指纹。")
+    return digests
+
+
+def fingerprint_of(digests: Sequence[Mapping[str, object]]) -> str:
+    """The fingerprint of the tables with these digests."""
+    return sha256_bytes(canonical_json(digests))
 
 
 def table_fingerprints(database: Path, schema: str = MARTS_SCHEMA) -> dict[str, str]:
@@ -35,23 +52,54 @@ def table_fingerprints(database: Path, schema: str = MARTS_SCHEMA) -> dict[str, 
     Raises Fault when the file cannot be opened.
     """
     with open_database(database) as connection:
-        return {
-            name: sha256_bytes(canonical_json(_table_digest(connection, schema, name)))
-            for name in tables(connection, schema)
-        }
+        return table_hashes(_digests(connection, schema))
 
 
-def _table_digest(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> dict[str, object]:
-    described = columns(connection, schema, table)
-    # Each cell with its length in front, NULL as '~': no two different rows share a text.
-    cells = " || ".join(
-        f"coalesce(length(CAST({ident(name)} AS VARCHAR)) || ':' || CAST({ident(name)} AS VARCHAR), '~')"
-        for name, _ in described
+def table_hashes(digests: Iterable[Mapping[str, object]]) -> dict[str, str]:
+    """Table -> SHA-256 over its digest."""
+    return {str(digest["table"]): sha256_bytes(canonical_json(digest)) for digest in digests}
+
+
+def _digests(connection: duckdb.DuckDBPyConnection, schema: str) -> list[dict[str, object]]:
+    """As `table_digests`, of an open database; empty where the schema is."""
+    names = tables(connection, schema)
+    if not names:
+        return []
+    columns: dict[str, list[list[str]]] = {name: [] for name in names}
+    for table, column, kind in rows(connection, _COLUMNS, [schema]):
+        columns[table].append([column, kind])
+    # One statement, so that small tables do not wait for each other.
+    found = rows(connection, " UNION ALL ".join(_hashes(schema, name, columns[name]) for name in names))
+    hashed = {str(table): (int(count), str(text)) for table, count, text in found}
+    return [
+        {"table": name, "columns": columns[name], "rows": count, "sha256": _digest(text)}
+        for name, (count, text) in sorted(hashed.items())
+    ]
+
+
+_COLUMNS: Final = (
+    "SELECT table_name, column_name, data_type FROM duckdb_columns()"
+    " WHERE database_name = current_database() AND schema_name = ? ORDER BY table_name, column_index"
+)
+
+
+def _hashes(schema: str, table: str, columns: Sequence[Sequence[str]]) -> str:
+    """SQL: the table's name, how many rows it has, and their hashes one after the other."""
+    cells = ", ".join(part for name, _ in columns for part in _cell(ident(name)))
+    return (
+        f"SELECT {literal(table)}, count(*), coalesce(string_agg(h, ''), '')"
+        f" FROM (SELECT sha256(concat({cells})) AS h FROM {ident(schema)}.{ident(table)})"
     )
+
+
+def _cell(name: str) -> tuple[str, ...]:
+    """The parts of a cell's text: its length in front, NULL as '~', so that no two different rows share a text."""
+    text = f"CAST({name} AS VARCHAR)"
+    # `concat` passes over NULLs; one call for the whole row costs less than a chain of `||`.
+    return f"coalesce(CAST(length({text}) AS VARCHAR), '~')", f"CASE WHEN {name} IS NOT NULL THEN ':' END", text
+
+
+def _digest(hashes: str) -> str:
     # Sorting the row hashes and not the rows: independent of order and collation, and duplicates still count.
-    [(count, digest)] = rows(
-        connection,
-        f"SELECT count(*), sha256(coalesce(string_agg(h, '' ORDER BY h), ''))"
-        f" FROM (SELECT sha256({cells}) AS h FROM {ident(schema)}.{ident(table)})",
-    )
-    return {"table": table, "columns": [list(column) for column in described], "rows": count, "sha256": digest}
+    ordered = np.sort(np.frombuffer(hashes.encode(), dtype=_HASH))
+    return sha256_bytes(ordered.tobytes())

@@ -14,7 +14,7 @@ from typing import Final
 
 import duckdb
 
-from warehouse.disclosure_cells import MARKS
+from warehouse.disclosure_grid import MARKS
 from warehouse.disclosure_policy import policy
 from warehouse.duck import connect, ident, literal, rows, tables
 from warehouse.errors import Fault
