@@ -63,8 +63,8 @@ HELD_SCHEMA: Final = pa.schema(_HELD_TYPES)
 class Build:
     """A candidate under construction: dbt writes into `database`, and its manifest.json belongs into `work_dir`.
 
-    `sources` names for each table of schema `records` what it says; `kept` is the same of the build whose tables this
-    one begins with, None where it begins empty.
+    `sources` names for each table of schema `records` what it says, `years` the same for (table, year) of the record
+    tables; `kept` are the sources of the build whose tables this one begins with, None where it begins empty.
     """
 
     candidate_id: str
@@ -72,6 +72,7 @@ class Build:
     database: Path
     inputs: dict[str, Any]
     sources: Mapping[str, str] = field(default_factory=dict)
+    years: Mapping[tuple[str, int], str] = field(default_factory=dict)
     kept: Mapping[str, str] | None = None
 
 
@@ -181,7 +182,7 @@ def begin(
             _create_table(connection, last_release.TABLE, last_release.SCHEMA.empty_table() if last is None else last)
             kept.prepare(connection)
         unless_done.pop_all()
-    return replace(build, sources=sources, kept=begins_with)
+    return replace(build, sources=sources, years=_by_year(home, selection.active), kept=begins_with)
 
 
 def _create_records(
@@ -213,21 +214,42 @@ def _create_record_view(
     connection: duckdb.DuckDBPyConnection, home: Home, table: str, active: Sequence[DeliveryRow]
 ) -> str:
     """Make the view and return its text. Raises Fault when a record file is missing."""
-    paths = sorted(home.root / row.tables[table] for row in active if table in row.tables)
-    missing = [path for path in paths if not path.is_file()]
+    missing = [path for path in _paths(home, table, active) if not path.is_file()]
     if missing:
         raise Fault(
             f"缺少 {len(missing)} 个记录文件，例如 {home.relative(missing[0])}。",
             "请执行 eduplan verify 查明原因；报送原件仍在 archive/ 中。",
         )
+    query = _record_query(home, table, active)
+    connection.execute(f"CREATE OR REPLACE VIEW records.{duck.ident(table)} AS {query}")
+    return query
+
+
+def _paths(home: Home, table: str, active: Iterable[DeliveryRow]) -> list[Path]:
+    return sorted(home.root / row.tables[table] for row in active if table in row.tables)
+
+
+def _record_query(home: Home, table: str, active: Sequence[DeliveryRow]) -> str:
+    paths = _paths(home, table, active)
     # Relative to the home, so that a copied home reads its own records: `duck.connect` says where a candidate's lie.
     named = [path.relative_to(home.root) for path in paths] if duck.can_search(home.root) else paths
     # NULLs of an empty Arrow table give DuckDB the types; an absent feed is an empty view of the right shape.
     source = f"read_parquet({duck.path_list(named)})" if paths else f"(SELECT {_typed_nulls(table)} WHERE false)"
     columns = ", ".join(duck.ident(name) for name in RECORD_SCHEMAS[table].names)
-    query = f"SELECT {columns} FROM {source}{_laid_over(table, active)}"
-    connection.execute(f"CREATE OR REPLACE VIEW records.{duck.ident(table)} AS {query}")
-    return query
+    return f"SELECT {columns} FROM {source}{_laid_over(table, active)}"
+
+
+def _by_year(home: Home, active: Sequence[DeliveryRow]) -> dict[tuple[str, int], str]:
+    """For each record table and year a digest of what it says of that year."""
+    years: dict[int, list[DeliveryRow]] = {}
+    for row in active:
+        years.setdefault(row.period, []).append(row)
+    return {
+        (table, year): sha256_bytes(_record_query(home, table, rows).encode())
+        for year, rows in sorted(years.items())
+        for table in RECORD_SCHEMAS
+        if any(table in row.tables for row in rows)
+    }
 
 
 def _laid_over(table: str, active: Iterable[DeliveryRow]) -> str:

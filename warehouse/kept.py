@@ -39,6 +39,9 @@ DATABASE_NAME: Final = "candidate.duckdb"
 _BLOCK: Final = 1 << 20
 _ENGINES: Final = ("dbt-core", "dbt-duckdb", "duckdb")
 
+_TYPES: Final[dict[str, pa.DataType]] = {"node": pa.string(), "year": pa.int32(), "content": pa.string()}
+_SAID: Final = pa.schema(_TYPES)
+
 log = logging.getLogger(__name__)
 
 
@@ -137,19 +140,27 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """Make schema `kept` of a build where it does not exist: what each table needs and what it was made from."""
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
     connection.execute(f"CREATE TABLE IF NOT EXISTS {SCHEMA}.needs (node VARCHAR, base VARCHAR)")
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {SCHEMA}.made (node VARCHAR, inputs VARCHAR, content VARCHAR)")
+    connection.execute(
+        f"CREATE TABLE IF NOT EXISTS {SCHEMA}.made (node VARCHAR, year INTEGER, inputs VARCHAR, content VARCHAR)"
+    )
 
 
-def note(database: Path, needs: Iterable[tuple[str, str]], sources: Mapping[str, str]) -> None:
+def note(
+    database: Path,
+    needs: Iterable[tuple[str, str]],
+    sources: Mapping[str, str],
+    years: Mapping[tuple[str, int], str],
+) -> None:
     """Write into a build which tables and sources each model rests on, and what the sources (by the same names) say
-    now. Raises Fault when the database cannot be opened."""
+    now: as a whole, and (source, year) by year where it is known. Raises Fault when the database cannot be opened."""
+    nodes, bases = zip(*sorted(needs), strict=True)
+    said: list[tuple[str, int | None, str]] = [(name, None, content) for name, content in sorted(sources.items())]
+    said += [(name, year, content) for (name, year), content in sorted(years.items())]
+    rows = [dict(zip(_SAID.names, item, strict=True)) for item in said]
     with duck.connect(database) as connection:
+        connection.register("needed", pa.table({"node": nodes, "base": bases}))
+        connection.register("said", pa.Table.from_pylist(rows, schema=_SAID))
         connection.execute(f"DELETE FROM {SCHEMA}.needs")
-        nodes, bases = zip(*sorted(needs), strict=True)
-        incoming = pa.table({"node": nodes, "base": bases})
-        connection.execute(f"INSERT INTO {SCHEMA}.needs SELECT node, base FROM incoming")
-        names = sorted(sources)
-        said = pa.table({"node": names, "content": [sources[name] for name in names]})
+        connection.execute(f"INSERT INTO {SCHEMA}.needs SELECT node, base FROM needed")
         connection.execute(f"DELETE FROM {SCHEMA}.made WHERE node IN (SELECT node FROM said)")
-        connection.execute(f"INSERT INTO {SCHEMA}.made SELECT node, NULL, content FROM said")
-        del incoming, said
+        connection.execute(f"INSERT INTO {SCHEMA}.made SELECT node, year, NULL, content FROM said")
