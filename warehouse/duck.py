@@ -129,6 +129,20 @@ def tables(connection: duckdb.DuckDBPyConnection, schema: str, database: str | N
     return [str(name) for name, _ in found]
 
 
+def columns(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> list[tuple[str, str]]:
+    """Name and type of each column of a table, in its order; empty when there is no such table.
+
+    `information_schema.columns` is a view over the same function and says the same in four times the time.
+    """
+    found = rows(
+        connection,
+        "SELECT column_name, data_type FROM duckdb_columns()"
+        " WHERE NOT internal AND schema_name = ? AND table_name = ? ORDER BY column_index",
+        [schema, table],
+    )
+    return [(str(name), str(kind)) for name, kind in found]
+
+
 def _no_glob(path: Path) -> str:
     text = str(path)
     if any(mark in text for mark in "*?["):
