@@ -5,6 +5,7 @@ What belongs here: hashing one schema's tables. What does not: hashes of files (
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -22,11 +23,24 @@ def fingerprint(database: Path, schema: str = MARTS_SCHEMA) -> str:
 
     Raises Fault when the file cannot be opened or the schema has no table: nothing must never have a fingerprint.
     """
+    return fingerprint_of(table_digests(database, schema))
+
+
+def table_digests(database: Path, schema: str = MARTS_SCHEMA) -> list[dict[str, object]]:
+    """What a fingerprint is taken over: name, columns, number of rows and SHA-256 of the rows of each table, by name.
+
+    Raises Fault as `fingerprint` does.
+    """
     with open_database(database) as connection:
         names = tables(connection, schema)
         if not names:
             raise Fault(f"{database.name} 的 {schema} 中没有任何表，无法计算内容指纹。")
-        return sha256_bytes(canonical_json([_table_digest(connection, schema, name) for name in names]))
+        return [_table_digest(connection, schema, name) for name in names]
+
+
+def fingerprint_of(digests: Sequence[Mapping[str, object]]) -> str:
+    """The fingerprint of the tables with these digests."""
+    return sha256_bytes(canonical_json(digests))
 
 
 def table_fingerprints(database: Path, schema: str = MARTS_SCHEMA) -> dict[str, str]:
@@ -35,10 +49,12 @@ def table_fingerprints(database: Path, schema: str = MARTS_SCHEMA) -> dict[str, 
     Raises Fault when the file cannot be opened.
     """
     with open_database(database) as connection:
-        return {
-            name: sha256_bytes(canonical_json(_table_digest(connection, schema, name)))
-            for name in tables(connection, schema)
-        }
+        return table_hashes([_table_digest(connection, schema, name) for name in tables(connection, schema)])
+
+
+def table_hashes(digests: Iterable[Mapping[str, object]]) -> dict[str, str]:
+    """Table -> SHA-256 over its digest."""
+    return {str(digest["table"]): sha256_bytes(canonical_json(digest)) for digest in digests}
 
 
 def _table_digest(connection: duckdb.DuckDBPyConnection, schema: str, table: str) -> dict[str, object]:
