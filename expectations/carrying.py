@@ -202,7 +202,7 @@ class Carrying:
     # -- after --------------------------------------------------------------------------------------------------------
 
     def remember(self, plan: Plan, verdict: Verdict, found: Mapping[str, Found]) -> None:
-        """Keep what was found, under its keys, once the verdict is recorded; `notes` tells what disagrees with before."""
+        """Keep what was found, once the verdict is recorded. `notes` then tells what disagrees with earlier checks."""
         if not found:
             return
         rule_of = {key: rule for rule, keys in plan.keys.items() for key in keys.values()}

@@ -117,11 +117,15 @@ def _fails(rule: Rule, column: str, texts: TextColumns) -> str:
             return "false"
 
 
-def ask(connection: duckdb.DuckDBPyConnection, rules: Sequence[Rule], texts: TextColumns, answers: Answers) -> None:
-    """Ask every rule of every row once, adding to `answers`: one scan a relation, and rule by rule where that breaks.
+def ask(
+    connection: duckdb.DuckDBPyConnection, rules: Sequence[Rule], texts: TextColumns, answers: Answers | None = None
+) -> Answers:
+    """Ask every rule of every row once: one scan a relation, and rule by rule where that scan breaks.
 
-    The answers lie in temporary tables of this connection; the candidate stays untouched.
+    The answers lie in temporary tables of this connection; the candidate stays untouched. `answers`: those of other
+    rules, to which these are added.
     """
+    answers = answers if answers is not None else Answers()
     composed: dict[str, list[tuple[Rule, RuleSql]]] = {}
     for rule in rules:
         try:
@@ -132,6 +136,7 @@ def ask(connection: duckdb.DuckDBPyConnection, rules: Sequence[Rule], texts: Tex
         composed.setdefault(sql.relation, []).append((rule, sql))
     for relation, group in composed.items():
         _ask_group(connection, relation, group, answers)
+    return answers
 
 
 def _ask_group(

@@ -298,12 +298,13 @@ def judge(bench: Workbench) -> Verdict:
     with bench.record.station("judge") as station:
         if bench.warming is not None:
             bench.warming.join()
-        verdict = expectations.judge(bench.home, bench.ledger, candidate)
+        verdict = expectations.judge(bench.home, bench.ledger, candidate, tell=bench.record.reporter.note)
         write_atomic(report_path(candidate), auditors_report(bench, candidate, verdict))
         failed = sum(not result.passed for result in verdict.results)
         station.good = verdict.passed
+        carried = f"（{len(verdict.carried)} 条沿用）" if verdict.carried else ""
         station.summary = (
-            f"{len(verdict.results)} 条规则，{failed} 条未通过；结论：{'通过' if verdict.passed else '不通过'}"
+            f"{len(verdict.results)} 条规则{carried}，{failed} 条未通过；结论：{'通过' if verdict.passed else '不通过'}"
         )
     bench.record.verdict = verdict
     return verdict
