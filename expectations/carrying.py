@@ -145,7 +145,25 @@ class Carrying:
             log.warning("候选的内容无法逐表辨认，全部重新检查：%s", error)
             return everything(rules)
         keys = {rule.id: _keys(rule, reads[rule.id], texts, marts, records) for rule in rules.rules}
-        return self._choose(rules, keys)
+        plan = self._choose(rules, keys)
+        apart = {table for rule in rules.rules if rule.apart for table in reads[rule.id]}
+        if self._is_mixed(connection, plan, sorted(table.split(".")[1] for table in apart & set(records))):
+            log.error("有记录行的地区或年度与其报送件的不同，不能按地区和年度分别检查，全部重新检查。")
+            return everything(rules)
+        return plan
+
+    def _is_mixed(self, connection: duckdb.DuckDBPyConnection, plan: Plan, names: Sequence[str]) -> bool:
+        """Whether a row to be examined says another area or year than its delivery: then none of them stand apart."""
+        if not plan.fresh:
+            return False
+        with self.narrowed(connection, plan):
+            return any(
+                plan.cells.get((delivery_id,)) != (area, year)
+                for name in names
+                for delivery_id, area, year in duck.rows(
+                    connection, f"SELECT DISTINCT delivery_id, area_code, {_year(name)} FROM records.{duck.ident(name)}"
+                )
+            )
 
     def _choose(self, rules: Catalogue, keys: Mapping[str, Mapping[Cell | None, str]]) -> Plan:
         """Which areas and years something must be asked of, and with them what is carried over."""
@@ -218,6 +236,10 @@ class Carrying:
         full = verdict.fully_judged_at or verdict.judged_at
         entry = Entry(self._candidate.candidate_id, verdict.digest(), self.basis, full, found)
         memo.add(self._home, () if self.notes else self.entries, entry)
+
+
+def _year(table: str) -> str:
+    return next(name for name in ("stat_year", "fiscal_year") if name in RECORD_SCHEMAS[table].names)
 
 
 def _taken_in(candidate: Candidate, ledger: Ledger) -> tuple[DeliveryRow, ...]:

@@ -326,10 +326,9 @@ def test_a_view_that_reads_other_files_than_the_ledger_says_is_judged_anew(after
     assert _carried(after_one.judge(1)) == {STANDING: 20}
 
 
-def test_a_rule_that_finds_something_where_it_was_not_asked_has_everything_judged_anew(
+def test_a_delivery_whose_rows_say_another_area_has_everything_judged_anew(
     after_one: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A delivery whose rows claim another area: what is found there is not of that area's records alone."""
     strange = _deliver(after_one.home, after_one.ledger, AREAS[0], YEARS[0], [1, 2, 3, 4])
     path = after_one.home.root / strange.tables[FIGURES]
     table = pq.read_table(path)
@@ -339,6 +338,20 @@ def test_a_rule_that_finds_something_where_it_was_not_asked_has_everything_judge
     verdict = judge(after_one.home, after_one.ledger, third, rules=_book())
     assert _is_anew(verdict)
     assert list(verdict.results) == list(evaluate(third, _book()).results)
+    assert "与其报送件的不同" in caplog.text
+    assert _is_anew(judge(after_one.home, after_one.ledger, third, rules=_book())), "nothing of it is kept"
+
+
+def test_a_rule_that_answers_for_another_area_than_it_was_asked_has_everything_judged_anew(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A rule that is marked as standing apart and does not."""
+    astray = _rule(BY_AREA, source=SUMS.replace("select area_code", "select '500103' as area_code"), severity="warning")
+    book = _book(astray, _rule(CHANGING), _rule(STANDING))
+    assert _is_anew(bench.judge(0, book))
+    verdict = bench.judge(1, book)
+    assert _is_anew(verdict)
+    assert list(verdict.results) == list(evaluate(bench.pair[1], book).results)
     assert "别处" in caplog.text
 
 
