@@ -68,20 +68,28 @@ def can_search(root: Path) -> bool:
     return "," not in str(root)
 
 
-def open_database(path: Path, *, memory: str | None = None) -> duckdb.DuckDBPyConnection:
-    """Open a file read-only under the fixed name `opened`, so that `marts.<table>` and `audit.<table>` resolve.
+def open_database(path: Path, *, memory: str | None = None, name: str = "opened") -> duckdb.DuckDBPyConnection:
+    """Open a file read-only under a fixed name, so that `marts.<table>` and `audit.<table>` resolve.
 
     Opened directly, a file named marts.duckdb has a catalog `marts` beside its schema `marts`, and DuckDB then refuses
     `marts.<table>` as ambiguous (it wants `marts.marts.<table>`). Raises Fault.
     """
     connection = connect(memory=memory)
     try:
-        connection.execute(f"ATTACH {literal(str(path))} AS opened (READ_ONLY)")
-    except (duckdb.IOException, duckdb.BinderException, duckdb.SerializationException) as error:
+        attach(connection, path, name)
+    except Fault:
         connection.close()
-        raise Fault(f"打不开数据库文件 {path}。", "请确认文件存在、完整，且没有别的程序正在写它。") from error
-    connection.execute("USE opened")
+        raise
+    connection.execute(f"USE {ident(name)}")
     return connection
+
+
+def attach(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
+    """Attach a file read-only under a name. Raises Fault."""
+    try:
+        connection.execute(f"ATTACH {literal(str(path))} AS {ident(name)} (READ_ONLY)")
+    except (duckdb.IOException, duckdb.BinderException, duckdb.SerializationException) as error:
+        raise Fault(f"打不开数据库文件 {path}。", "请确认文件存在、完整，且没有别的程序正在写它。") from error
 
 
 def ident(name: str) -> str:
