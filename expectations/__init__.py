@@ -7,9 +7,15 @@ the functions that need them.
 
 from __future__ import annotations
 
+from expectations import gx_runner, report
 from expectations.catalogue import rules, rules_version
 from expectations.gate import judge
-from expectations.gx_runner import warm
 from expectations.report import ReportContext, render_report
 
 __all__ = ["ReportContext", "judge", "render_report", "rules", "rules_version", "warm"]
+
+
+def warm() -> None:
+    """Import and prepare now what judging and reporting need, so that no candidate waits for it."""
+    gx_runner.warm()
+    report.prepare()

@@ -122,6 +122,8 @@ class Rule(_Strict):
     unless the condition named by `empty_when` holds, or `vacuous_zh` says why this small part of the data may well be
     absent (the whole tables are guarded by rules that have no such excuse). `blame` says how a failing row leads to
     deliveries, which can then be held without freezing everybody else; None: a failure here belongs to no delivery.
+    `apart`: what the rule says of the rows of one area and year rests on the records of that area and year alone, so
+    that these can be examined without the others; its keys tell the delivery, or area and year.
     """
 
     id: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*\.[a-z][a-z0-9_]*$")]
@@ -146,6 +148,7 @@ class Rule(_Strict):
     empty_when: Name | None = None
     vacuous_zh: Words | None = None
     blame: Blame | None = None
+    apart: bool = False
     check: Check
 
     @model_validator(mode="after")
@@ -163,8 +166,18 @@ class Rule(_Strict):
             raise ValueError(f"{self.id}: either a condition or a standing reason excuses an empty rule, not both")
         if self.tier == "forensic" and self.severity == "critical":
             raise ValueError(f"{self.id}: a pattern is a question and never stops a publication")
+        if self.apart and not (self.place and self.relation.startswith("records.")):
+            raise ValueError(f"{self.id}: only rows of records that name their delivery, or area and year, stand apart")
         self._parameters_match()
         return self
+
+    @property
+    def place(self) -> tuple[str, ...]:
+        """The keys that tell to which area and year a row of a rule `apart` belongs; empty for all others."""
+        if not self.apart:
+            return ()
+        ways = [("delivery_id",), ("area_code", "stat_year"), ("area_code", "fiscal_year")]
+        return next((way for way in ways if set(way) <= set(self.keys)), ())
 
     def _sql_texts(self) -> list[str]:
         fails = self.check.fails if isinstance(self.check, Rows) else None
@@ -209,6 +222,10 @@ class Catalogue(_Strict):
             repeated = sorted(value for value, n in values.items() if n > 1)
             if repeated:
                 raise ValueError(f"rules with the same {what}: {repeated}")
+        shared = {(r.source or r.relation, r.place) for r in self.rules}
+        torn = sorted(relation for relation, n in Counter(relation for relation, _ in shared).items() if n > 1)
+        if torn:
+            raise ValueError(f"rules that are asked in one scan stand apart together or not at all: {torn}")
         unknown = {r.empty_when for r in self.rules if r.empty_when} - set(self.conditions)
         if unknown:
             raise ValueError(f"unknown conditions: {sorted(unknown)}")

@@ -7,7 +7,8 @@ verdict permits (`warehouse.release` refuses without one that passes).
 
 from __future__ import annotations
 
-from collections import defaultdict
+import logging
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
@@ -18,10 +19,12 @@ import duckdb
 
 from expectations import gx_runner, waiving
 from expectations import sql as rule_sql
+from expectations.carrying import Carrying, Cell, Plan, everything
 from expectations.catalogue import Catalogue, RowCount, Rule, catalogue
 from expectations.gx_runner import GxResult, GxRun
+from expectations.memo import KEYS_KEPT, Found
 from expectations.privacy import mask
-from expectations.sql import Asked, Count
+from expectations.sql import Answers, Asked, Count, Place, TextColumns
 from warehouse import duck
 from warehouse.clock import now
 from warehouse.files import write_atomic
@@ -39,18 +42,51 @@ STOP_STEP_SECONDS: Final = 0.05
 VERDICT_FILE: Final = "verdict.json"
 Runner = Callable[[duckdb.DuckDBPyConnection, Sequence[Asked], GxRun], None]
 
+log = logging.getLogger(__name__)
+
 
 @dataclass
 class Evidence:
-    """All that was found out about one candidate, rule by rule."""
+    """All that was found out about one candidate, rule by rule.
 
-    counts: dict[str, Count] = field(default_factory=dict)
-    asked: list[Asked] = field(default_factory=list)
-    keys: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    `counts` and `rows` are of what was examined here; what an earlier check found is in `plan`.
+    """
+
+    plan: Plan = field(default_factory=Plan)
+    answers: Answers = field(default_factory=Answers)
+    rows: dict[str, list[tuple[Place, str]]] = field(default_factory=dict)
     key_errors: dict[str, str] = field(default_factory=dict)
     excused: dict[str, str] = field(default_factory=dict)
     gx: dict[str, list[GxResult]] = field(default_factory=lambda: defaultdict(list))
     whole_run_error: str | None = None
+
+    def examined(self, rule: Rule) -> Count:
+        """What was counted here."""
+        unasked = Count(0, 0) if self.is_settled(rule) else Count(0, 0, "没有执行")
+        return self.answers.counts.get(rule.id, unasked)
+
+    def carried(self, rule: Rule) -> tuple[Found, ...]:
+        """What was taken over."""
+        return tuple(self.plan.carried.get(rule.id, {}).values())
+
+    def is_settled(self, rule: Rule) -> bool:
+        """Whether nothing at all was left to ask."""
+        return bool(self.carried(rule)) and rule.id not in self.plan.asked
+
+    def count(self, rule: Rule) -> Count:
+        """Both together."""
+        here, before = self.examined(rule), self.carried(rule)
+        checked, failed = sum(found.checked for found in before), sum(found.failed for found in before)
+        return Count(here.checked + checked, here.failed + failed, here.error)
+
+    def is_astray(self, rule: Rule) -> bool:
+        """Whether a rule that stands apart found something elsewhere than where it was asked."""
+        return self.plan.is_astray(rule.id, self.answers.places.get(rule.id, ()))
+
+    def keys(self, rule: Rule) -> tuple[str, ...]:
+        """The failing rows, sorted."""
+        here = [key for _, key in self.rows.get(rule.id, [])]
+        return tuple(sorted([*here, *(key for found in self.carried(rule) for key in found.keys)]))
 
 
 def judge(
@@ -60,27 +96,40 @@ def judge(
     *,
     rules: Catalogue | None = None,
     timeout_seconds: float = TIMEOUT_SECONDS,
+    tell: Callable[[str], None] | None = None,
 ) -> Verdict:
     """Judge a sealed candidate, write `verdict.json` into its folder and its digest into the ledger.
 
-    Always returns a verdict for this candidate: errors, missing results and the time limit become results that do not
-    pass. Raises Fault or OSError only when the verdict cannot be written down; then there is none, and no publication.
+    Results that cannot have changed since an earlier recorded check are carried over (`expectations.carrying`), and
+    the verdict says which. Always returns a verdict for this candidate: errors, missing results and the time limit
+    become results that do not pass. `tell` is given what people should know. Raises Fault or OSError only when the
+    verdict cannot be written down; then there is none, and no publication.
     """
-    verdict = evaluate(candidate, rules if rules is not None else catalogue(), timeout_seconds=timeout_seconds)
+    book = rules if rules is not None else catalogue()
+    carrying = Carrying(home, ledger, candidate, book)
+    evidence = gather(
+        candidate.database, book, timeout_seconds=timeout_seconds, runner=gx_runner.run, carrying=carrying
+    )
+    verdict = conclude(candidate, book, evidence, fully_judged_at=carrying.fully_judged_at)
     write_atomic(home.candidates / candidate.candidate_id / VERDICT_FILE, verdict.to_json())
     ledger.record_verdict(verdict)
+    carrying.remember(evidence.plan, verdict, _found(candidate.candidate_id, evidence, verdict))
+    if tell is not None:
+        for note in carrying.notes:
+            tell(note)
     return verdict
 
 
 def evaluate(
     candidate: Candidate, rules: Catalogue, *, timeout_seconds: float = TIMEOUT_SECONDS, runner: Runner = gx_runner.run
 ) -> Verdict:
-    """The verdict on a candidate, without writing anything. `runner` is Great Expectations unless a trial says not."""
+    """The verdict on a candidate, everything examined, without writing anything. `runner` is Great Expectations unless
+    a trial says not."""
     evidence = gather(candidate.database, rules, timeout_seconds=timeout_seconds, runner=runner)
     return conclude(candidate, rules, evidence)
 
 
-def conclude(candidate: Candidate, rules: Catalogue, evidence: Evidence) -> Verdict:
+def conclude(candidate: Candidate, rules: Catalogue, evidence: Evidence, *, fully_judged_at: str = "") -> Verdict:
     """The verdict that follows from the evidence: one result a rule, and one for each answer nobody asked for."""
     results = [_result(rule, evidence) for rule in rules.rules]
     results += [_stranger(rule_id) for rule_id in sorted(set(evidence.gx) - {rule.id for rule in rules.rules})]
@@ -96,14 +145,22 @@ def conclude(candidate: Candidate, rules: Catalogue, evidence: Evidence) -> Verd
         results=judged,
         judged_at=instant.isoformat(timespec="seconds"),
         waivers=tuple(waiver for waiver in offered if waiver.id in used),
+        fully_judged_at=fully_judged_at if any(result.carried_from for result in judged) else "",
     )
 
 
-def gather(database: Path, rules: Catalogue, *, timeout_seconds: float, runner: Runner) -> Evidence:
+def gather(
+    database: Path, rules: Catalogue, *, timeout_seconds: float, runner: Runner, carrying: Carrying | None = None
+) -> Evidence:
     """Run both computations in a thread of their own, which is interrupted when the time is over."""
     evidence, outcome = Evidence(), GxRun()
     executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="eduplan-gate")
-    work = executor.submit(_work, database, rules, evidence, outcome, runner)
+
+    def examine_all() -> None:
+        with duck.connect(database, read_only=True) as connection:
+            examine(connection, rules, evidence, outcome, runner=runner, carrying=carrying)
+
+    work = executor.submit(examine_all)
     try:
         fault = work.exception(timeout_seconds)
     except TimeoutError:
@@ -127,38 +184,56 @@ def _stop(work: Future[None], outcome: GxRun) -> None:
         wait([work], timeout=STOP_STEP_SECONDS)
 
 
-def _work(database: Path, rules: Catalogue, evidence: Evidence, outcome: GxRun, runner: Runner) -> None:
-    with duck.connect(database, read_only=True) as connection:
-        examine(connection, rules, evidence, outcome, runner)
-
-
 def examine(
     connection: duckdb.DuckDBPyConnection,
     rules: Catalogue,
     evidence: Evidence,
     outcome: GxRun,
+    *,
     runner: Runner = gx_runner.run,
+    carrying: Carrying | None = None,
 ) -> None:
     """Fill the evidence: the gate's own count first, then GX on the same rules. Raises what `runner` raises."""
     outcome.connection = connection
-    _count(connection, rules, evidence)
-    runner(connection, evidence.asked, outcome)
+    texts = rule_sql.text_columns(connection)
+    if carrying is None:
+        evidence.plan = everything(rules)
+    else:
+        evidence.plan, evidence.answers = carrying.plan(connection, rules, texts), Answers(by_place=True)
+    _count(connection, evidence.plan.whole, texts, evidence)
+    if carrying is not None and evidence.plan.apart:
+        with carrying.narrowed(connection, evidence.plan):
+            _count(connection, evidence.plan.apart, texts, evidence)
+        if any(evidence.is_astray(rule) for rule in evidence.plan.apart):
+            # What it says of one area rests on another after all: what was carried over may be wrong.
+            log.error("按地区和年度分别检查的规则得出了别处的结果，全部重新检查。")
+            evidence.plan, evidence.answers, evidence.rows = everything(rules), Answers(), {}
+            _count(connection, evidence.plan.whole, texts, evidence)
+    _excuse_all(connection, rules, evidence)
+    runner(connection, evidence.answers.asked, outcome)
     _take_answers(evidence, outcome)
 
 
-def _count(connection: duckdb.DuckDBPyConnection, rules: Catalogue, evidence: Evidence) -> None:
-    texts = rule_sql.text_columns(connection)
-    answers = rule_sql.ask(connection, rules.rules, texts)
-    evidence.counts, evidence.asked = answers.counts, answers.asked
-    for rule in rules.rules:
-        count = evidence.counts[rule.id]
-        if count.error is None:
+def _count(
+    connection: duckdb.DuckDBPyConnection, asked: Sequence[Rule], texts: TextColumns, evidence: Evidence
+) -> None:
+    answers = evidence.answers
+    rule_sql.ask(connection, asked, texts, answers)
+    for rule in asked:
+        if answers.counts[rule.id].error is None and answers.counts[rule.id].failed:
             try:
-                if count.failed:
-                    sql = rule_sql.compose(rule, texts, answers.tables)
-                    evidence.keys[rule.id] = rule_sql.failing_keys(connection, rule, sql)
-                elif count.checked == 0:
-                    evidence.excused.update(_excuse(connection, rules, rule))
+                sql = rule_sql.compose(rule, texts, answers.tables)
+                evidence.rows[rule.id] = rule_sql.failing_rows(connection, rule, sql)
+            except duckdb.Error as error:
+                evidence.key_errors[rule.id] = rule_sql.describe(error)
+
+
+def _excuse_all(connection: duckdb.DuckDBPyConnection, rules: Catalogue, evidence: Evidence) -> None:
+    for rule in rules.rules:
+        count = evidence.count(rule)
+        if count.error is None and count.checked == 0 and count.failed == 0:
+            try:
+                evidence.excused.update(_excuse(connection, rules, rule))
             except duckdb.Error as error:
                 evidence.key_errors[rule.id] = rule_sql.describe(error)
 
@@ -182,7 +257,7 @@ def _take_answers(evidence: Evidence, outcome: GxRun) -> None:
 
 
 def _result(rule: Rule, evidence: Evidence) -> RuleResult:
-    count = evidence.counts.get(rule.id, Count(0, 0, "没有执行"))
+    count, carried = evidence.count(rule), evidence.carried(rule)
     error = evidence.whole_run_error or _doubt(rule, count, evidence)
     return RuleResult(
         rule_id=rule.id,
@@ -193,12 +268,14 @@ def _result(rule: Rule, evidence: Evidence) -> RuleResult:
         passed=error is None and count.failed == 0,
         rows_checked=count.checked,
         rows_failed=count.failed,
-        failing_keys=evidence.keys.get(rule.id, ()),
+        failing_keys=evidence.keys(rule),
         title_zh=rule.title_zh,
         meaning_zh=rule.fill(rule.meaning_zh),
         remedy_zh=rule.remedy_zh,
         observed=_observed(rule, count, evidence),
         error=error,
+        carried_from=tuple(sorted({found.origin for found in carried})),
+        rows_carried=sum(found.checked for found in carried),
     )
 
 
@@ -218,9 +295,12 @@ def _doubt(rule: Rule, count: Count, evidence: Evidence) -> str | None:
         return f"列不出不合格的行：{evidence.key_errors[rule.id]}"
     if count.checked == 0 and rule.id not in evidence.excused:
         return "没有可检查的数据行"
-    if count.failed != len(evidence.keys.get(rule.id, ())):
-        return f"不合格 {count.failed} 行，却列出 {len(evidence.keys.get(rule.id, ()))} 行"
-    return _gx_doubt(rule, count, evidence.gx.get(rule.id, []))
+    if count.failed != len(evidence.keys(rule)):
+        return f"不合格 {count.failed} 行，却列出 {len(evidence.keys(rule))} 行"
+    answers = evidence.gx.get(rule.id, [])
+    if evidence.is_settled(rule):
+        return f"结果沿用，GX 却返回 {len(answers)} 个结果" if answers else None
+    return _gx_doubt(rule, evidence.examined(rule), answers)
 
 
 def _gx_doubt(rule: Rule, count: Count, answers: Sequence[GxResult]) -> str | None:
@@ -238,6 +318,37 @@ def _gx_doubt(rule: Rule, count: Count, answers: Sequence[GxResult]) -> str | No
     if not isinstance(rule.check, RowCount) and counted != (count.checked, count.failed):
         return f"GX 检查 {counted[0]} 行、不合格 {counted[1]} 行，自行计数为 {count.checked} 行、{count.failed} 行"
     return None
+
+
+def _found(candidate_id: str, evidence: Evidence, verdict: Verdict) -> dict[str, Found]:
+    """What the next check may take over, by key: nothing of a rule whose result is in doubt."""
+    kept: dict[str, Found] = {}
+    for result in verdict.results:
+        keys = evidence.plan.keys.get(result.rule_id, {}) if result.error is None else {}
+        found = {**evidence.plan.carried.get(result.rule_id, {}), **_examined(candidate_id, evidence, result)}
+        kept.update({keys[cell]: one for cell, one in found.items() if cell in keys and len(one.keys) <= KEYS_KEPT})
+    return kept
+
+
+def _examined(candidate_id: str, evidence: Evidence, result: RuleResult) -> dict[Cell | None, Found]:
+    """What was found here, by area and year where the rule stands apart (None: of the whole)."""
+    rule_id, cells = result.rule_id, evidence.plan.cells
+    asked = evidence.plan.asked.get(rule_id, frozenset())
+    if asked <= {None}:
+        whole = Found(result.rows_checked, result.rows_failed, result.failing_keys, candidate_id)
+        return dict.fromkeys(asked, whole)
+    places = evidence.answers.places[rule_id]
+    if evidence.plan.is_astray(rule_id, places):
+        return {}
+    checked: Counter[Cell | None] = Counter()
+    failed: Counter[Cell | None] = Counter()
+    keys: dict[Cell | None, list[str]] = {cell: [] for cell in asked}
+    for place, count in places.items():
+        checked[cells[place]] += count.checked
+        failed[cells[place]] += count.failed
+    for place, key in evidence.rows.get(rule_id, []):
+        keys[cells[place]].append(key)
+    return {cell: Found(checked[cell], failed[cell], tuple(keys[cell]), candidate_id) for cell in asked}
 
 
 def _stranger(rule_id: str) -> RuleResult:

@@ -89,15 +89,15 @@ def guard_coverage(rules: Sequence[Rule]) -> GuardCoverage:
     """Which of `rules` guard which indicator and mart of this project."""
     known = subjects()
     names = frozenset(subject.indicator_id for subject in known)
+    # Asked of each rule once: there are a hundred subjects.
+    of_amounts = [rule for rule in rules if speaks_of_amount(rule)]
+    tables = {rule.id: tables_of(rule) for rule in rules}
     return GuardCoverage(
         indicators=tuple(
-            Guarded(
-                s.indicator_id, s.name_zh, tuple(r.id for r in rules if speaks_of_amount(r) and admits(r, s, names))
-            )
-            for s in known
+            Guarded(s.indicator_id, s.name_zh, tuple(r.id for r in of_amounts if admits(r, s, names))) for s in known
         ),
         marts=tuple(
-            Guarded(name, "", tuple(rule.id for rule in rules if f"marts.{name}" in tables_of(rule)))
+            Guarded(name, "", tuple(rule.id for rule in rules if f"marts.{name}" in tables[rule.id]))
             for name in mart_names()
         ),
     )

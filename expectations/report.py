@@ -20,6 +20,7 @@ from expectations.privacy import mask
 from expectations.report_data import KEYS_SHOWN, Content, gather
 from expectations.rule_changes import KIND_NAMES, compare
 from warehouse.audit import waiver_uses
+from warehouse.clock import to_the_minute
 from warehouse.disclosure_policy import policy
 from warehouse.errors import Fault
 
@@ -66,6 +67,7 @@ def render_report(candidate: Candidate, verdict: Verdict, context: ReportContext
         verdict=verdict,
         reasons=verdict.reasons(),
         counts=_counts(verdict),
+        carried=_carried(verdict),
         waivers=waiver_uses(verdict),
         content=content,
         totals=_totals(content),
@@ -99,6 +101,18 @@ def _counts(verdict: Verdict) -> dict[str, int]:
     }
 
 
+def _carried(verdict: Verdict) -> dict[str, Any] | None:
+    """What rests on earlier checks; None where everything was examined."""
+    if not verdict.carried:
+        return None
+    return {
+        "rules": len(verdict.carried),
+        "rows": sum(result.rows_carried for result in verdict.carried),
+        "origins": sorted({origin for result in verdict.carried for origin in result.carried_from}),
+        "full": to_the_minute(verdict.fully_judged_at),
+    }
+
+
 def _totals(content: Content) -> dict[str, int]:
     """What was read, over all feeds, and what was taken out of the marts."""
     names = ("deliveries", "refused", "rows_in", "rows_accepted", "rows_quarantined")
@@ -112,6 +126,11 @@ def _inputs_changed(candidate: Candidate, context: ReportContext) -> dict[str, l
         return None
     now = {str(item["delivery_id"]) for item in candidate.inputs.get("deliveries", [])}
     return {"added": sorted(now - context.deliveries_before), "gone": sorted(context.deliveries_before - now)}
+
+
+def prepare() -> None:
+    """Load Jinja2 and compile the page now, so that the first report need not wait for it."""
+    _template()
 
 
 @cache

@@ -54,7 +54,10 @@ def record(book: Catalogue) -> bytes:
 
 def _entry(rule: Rule) -> dict[str, Any]:
     told = {"title_zh", "title_en", "meaning_zh", "meaning_en", "when_it_matters_zh", "when_it_matters_en"}
-    logic = rule.model_dump(mode="json", exclude={*told, "remedy_zh", "remedy_en", "owner", "severity", "parameters"})
+    # How much of the data is examined anew is no part of what is checked.
+    logic = rule.model_dump(
+        mode="json", exclude={*told, "apart", "remedy_zh", "remedy_en", "owner", "severity", "parameters"}
+    )
     if isinstance(rule.check, Between | RowCount | InSet):
         logic["check"] = rule.check.kind
     return {

@@ -64,6 +64,8 @@ def _rule(rule: Rule) -> str:
         f"- 何时要紧 When it matters：{_escape(rule.when_it_matters_zh)}  \n  {_escape(rule.when_it_matters_en)}",
         f"- 怎么处理 Remedy：{_escape(rule.remedy_zh)}  \n  {_escape(rule.remedy_en)}",
     ]
+    if rule.apart:
+        lines.append("- 按地区和年度分别检查 Examined by area and year：其余地区和年度的结果可以沿用")
     thresholds = _thresholds(rule)
     if thresholds:
         lines.append(f"- 阈值 Thresholds：{'，'.join(f'`{item}`' for item in thresholds)}")

@@ -18,6 +18,8 @@ from expectations.catalogue import Between, InSet, NotNull, RowCount, Rows, Rule
 from expectations.privacy import forbidden_sql, mask
 from warehouse import duck
 
+# What the columns say that tell a row's area and year, as text.
+Place = tuple[str | None, ...]
 TextColumns = Mapping[str, tuple[str, ...]]
 Tables = Mapping[str, str]
 NO_TABLES: Final[Tables] = MappingProxyType({})
@@ -51,11 +53,16 @@ class Asked:
 
 @dataclass
 class Answers:
-    """What `ask` found: counts of all rules, the tables of answers, and which relations lie in one of them whole."""
+    """What `ask` found: counts of all rules, the tables of answers, and which relations lie in one of them whole.
 
+    `places`: for rules that stand apart, the counts by what their `place` columns say; only when asked `by_place`.
+    """
+
+    by_place: bool = False
     counts: dict[str, Count] = field(default_factory=dict)
     asked: list[Asked] = field(default_factory=list)
     tables: dict[str, str] = field(default_factory=dict)
+    places: dict[str, dict[Place, Count]] = field(default_factory=dict)
 
 
 def text_columns(connection: duckdb.DuckDBPyConnection) -> TextColumns:
@@ -110,13 +117,16 @@ def _fails(rule: Rule, column: str, texts: TextColumns) -> str:
             return "false"
 
 
-def ask(connection: duckdb.DuckDBPyConnection, rules: Sequence[Rule], texts: TextColumns) -> Answers:
+def ask(
+    connection: duckdb.DuckDBPyConnection, rules: Sequence[Rule], texts: TextColumns, answers: Answers | None = None
+) -> Answers:
     """Ask every rule of every row once: one scan a relation, and rule by rule where that scan breaks.
 
-    The answers lie in temporary tables of this connection; the candidate stays untouched.
+    The answers lie in temporary tables of this connection; the candidate stays untouched. `answers`: those of other
+    rules, to which these are added.
     """
+    answers = answers if answers is not None else Answers()
     composed: dict[str, list[tuple[Rule, RuleSql]]] = {}
-    answers = Answers()
     for rule in rules:
         try:
             sql = compose(rule, texts)
@@ -136,12 +146,14 @@ def _ask_group(
     asked = Asked(f"asked_{len(answers.asked):03d}", members)
     made = ", ".join(f"{_answer(rule, sql)} AS {duck.ident(column_of(rule))}" for rule, sql in group)
     # What a rule's own SELECT computed is kept beside the answers: failing rows are found without doing it again.
-    kept = "examined.*, " if members[0].source else ""
+    place = members[0].place if answers.by_place else ()
+    # The records as they are would be too much; of these, only what tells where a row belongs.
+    kept = "examined.*, " if members[0].source else "".join(f"examined.{duck.ident(name)}, " for name in place)
     try:
         connection.execute(
             f"CREATE OR REPLACE TEMPORARY TABLE {asked.table} AS SELECT {kept}{made} FROM {relation} AS examined"
         )
-        counts = _tally(connection, asked)
+        counted = _tally(connection, asked, place)
     except duckdb.Error as error:
         if len(group) == 1:
             answers.counts[members[0].id] = Count(0, 0, describe(error))
@@ -150,8 +162,11 @@ def _ask_group(
                 _ask_group(connection, relation, [item], answers)
         return
     answers.asked.append(asked)
-    answers.counts.update(counts)
-    if kept:
+    for rule, places in zip(members, counted, strict=True):
+        answers.counts[rule.id] = _sum(rule, places)
+        if place:
+            answers.places[rule.id] = places
+    if members[0].source:
         answers.tables[relation] = asked.table
 
 
@@ -169,18 +184,24 @@ def column_of(rule: Rule) -> str:
     return rule.id.replace(".", "__")
 
 
-def _tally(connection: duckdb.DuckDBPyConnection, asked: Asked) -> dict[str, Count]:
-    """The gate's own count, by its own SQL, of rows examined and failing."""
+def _tally(connection: duckdb.DuckDBPyConnection, asked: Asked, by: Sequence[str]) -> list[dict[Place, Count]]:
+    """The gate's own count, by its own SQL, of rows examined and failing: of each rule, by what these columns say."""
     measures = []
     for rule in asked.rules:
         column = duck.ident(column_of(rule))
         fails = _fails(rule, column, {}) if isinstance(rule.check, InSet | Between) else f"NOT {column}"
         measures.append(f"count({column}), count(*) FILTER (WHERE {fails})")
-    numbers = duck.rows(connection, f"SELECT {', '.join(measures)} FROM {asked.table}")[0]
-    return {
-        rule.id: _row_count(rule.check, checked) if isinstance(rule.check, RowCount) else Count(checked, failed)
-        for rule, checked, failed in zip(asked.rules, numbers[::2], numbers[1::2], strict=True)
-    }
+    place = [f"CAST({duck.ident(name)} AS VARCHAR)" for name in by]
+    grouped = " GROUP BY ALL" if place else ""
+    found = duck.rows(connection, f"SELECT {', '.join([*place, *measures])} FROM {asked.table}{grouped}")
+    return [
+        {row[: len(place)]: Count(*row[len(place) + 2 * n :][:2]) for row in found} for n in range(len(asked.rules))
+    ]
+
+
+def _sum(rule: Rule, places: Mapping[Place, Count]) -> Count:
+    checked, failed = (sum(getattr(count, name) for count in places.values()) for name in ("checked", "failed"))
+    return _row_count(rule.check, checked) if isinstance(rule.check, RowCount) else Count(checked, failed)
 
 
 def _row_count(check: RowCount, checked: int) -> Count:
@@ -188,16 +209,18 @@ def _row_count(check: RowCount, checked: int) -> Count:
     return Count(checked, 0 if enough else 1)
 
 
-def failing_keys(connection: duckdb.DuckDBPyConnection, rule: Rule, sql: RuleSql) -> tuple[str, ...]:
-    """Every failing row, as `key=value ...（实际：observed）`, sorted, masked. Raises duckdb.Error."""
+def failing_rows(connection: duckdb.DuckDBPyConnection, rule: Rule, sql: RuleSql) -> list[tuple[Place, str]]:
+    """Every failing row, as its place and `key=value ...（实际：observed）`, sorted, masked. Raises duckdb.Error."""
     if isinstance(rule.check, RowCount):
-        return (rule.relation,)
+        return [((), rule.relation)]
     observed = rule.fill(rule.observed) if rule.observed else (duck.ident(rule.column) if rule.column else "NULL")
     keys = ", ".join(f"CAST({duck.ident(key)} AS VARCHAR)" for key in rule.keys)
     query = (
         f"SELECT {keys}, CAST({observed} AS VARCHAR) FROM {sql.relation} AS examined WHERE {sql.scope} AND {sql.fails}"
     )
-    return tuple(sorted(_named(rule.keys, row) for row in duck.rows(connection, query)))
+    place = [rule.keys.index(name) for name in rule.place]
+    found = [(tuple(row[n] for n in place), _named(rule.keys, row)) for row in duck.rows(connection, query)]
+    return sorted(found, key=lambda item: item[1])
 
 
 def _named(keys: Sequence[str], row: tuple[Any, ...]) -> str:

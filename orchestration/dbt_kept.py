@@ -42,7 +42,9 @@ def prepare(build: Build, manifest: Mapping[str, Any]) -> Share:
     """Write into a build what its tables rest on, and tell which nodes to run. Raises Fault."""
     named = {unique_id: source["name"] for unique_id, source in manifest["sources"].items()}
     known = {unique_id: build.sources[name] for unique_id, name in named.items()}
-    kept.note(build.database, needs(manifest), known)
+    ids = {name: unique_id for unique_id, name in named.items()}
+    years = {(ids[name], year): content for (name, year), content in build.years.items() if name in ids}
+    kept.note(build.database, needs(manifest), known, years)
     if build.kept is None:
         return Share(None)
     before = build.kept

@@ -110,8 +110,8 @@ def _scratch(home: Home) -> Iterator[Home]:
 
 
 def _read_again(home: Home, scratch: Home, rows: Sequence[DeliveryRow], progress: Progress) -> list[DeliveryRow]:
-    from sources.pseudonym import load_or_create_key
     from sources.reading import Job, Readers
+    from warehouse.home_key import load_or_create_key
 
     key = load_or_create_key(scratch.key_file)
     work = scratch.root / "work"

@@ -27,6 +27,7 @@ from warehouse.disclosure import protect
 from warehouse.errors import EduplanError, Refused
 from warehouse.files import write_atomic
 from warehouse.holds import Hold, Selection
+from warehouse.home_key import load_or_create_key
 from warehouse.last_release import last_values
 from warehouse.lease import Fence, held
 from warehouse.ledger import Ledger
@@ -269,8 +270,6 @@ def keep_built(bench: Workbench) -> None:
 
 
 def _kept_key(home: Home) -> bytes:
-    from sources.pseudonym import load_or_create_key
-
     return load_or_create_key(home.key_file)
 
 
@@ -324,12 +323,13 @@ def judge(bench: Workbench) -> Verdict:
     with bench.record.station("judge") as station:
         if bench.warming is not None:
             bench.warming.join()
-        verdict = expectations.judge(bench.home, bench.ledger, candidate)
+        verdict = expectations.judge(bench.home, bench.ledger, candidate, tell=bench.record.reporter.note)
         write_atomic(report_path(candidate), auditors_report(bench, candidate, verdict))
         failed = sum(not result.passed for result in verdict.results)
         station.good = verdict.passed
+        carried = f"（{len(verdict.carried)} 条沿用）" if verdict.carried else ""
         station.summary = (
-            f"{len(verdict.results)} 条规则，{failed} 条未通过；结论：{'通过' if verdict.passed else '不通过'}"
+            f"{len(verdict.results)} 条规则{carried}，{failed} 条未通过；结论：{'通过' if verdict.passed else '不通过'}"
         )
     bench.record.verdict = verdict
     return verdict

@@ -23,7 +23,6 @@ from sources.claims import Claims, Sent
 from sources.connectors import folder, remote, sql
 from sources.connectors.arrival import Arrival
 from sources.connectors.config import SourceSettings, configured
-from sources.pseudonym import load_or_create_key
 from sources.reading import Job, Outcome, ParseFunction, Readers
 from sources.reading_store import place_quarantine, place_tables, quarantine_path
 from sources.receipts import write_receipt
@@ -32,6 +31,7 @@ from warehouse.archive import Snapshot, snapshot_path, store_file
 from warehouse.clock import now
 from warehouse.errors import EduplanError
 from warehouse.files import TEMP_PREFIX, SyncLater, canonical_json, sha256_bytes, sha256_file, unique_suffix
+from warehouse.home_key import load_or_create_key
 from warehouse.ledger import DUPLICATE, VANISHED, ArrivalEvent, Ledger, Reading
 from warehouse.lock import exclusive
 from warehouse.paths import Home, package_root, project_root

@@ -22,9 +22,9 @@ from sources.labels import key as label_key
 from sources.labels import plain
 from sources.parsers.delimited import find_header_line, open_text, read_columns
 from sources.parsers.grid import TOP_ROWS, UnreadableError, Workbook, kind
-from sources.pseudonym import load_or_create_key
 from warehouse.errors import Fault
 from warehouse.files import sha256_bytes, write_atomic
+from warehouse.home_key import load_or_create_key
 from warehouse.names import NAMED_FEEDS, Marks, NameMarks, marks_of
 from warehouse.paths import Home
 from warehouse.records import DeliveryRow

@@ -1,28 +1,21 @@
 """Pseudonyms: a person is known by a keyed hash (HMAC-SHA256) of the identity number, never by the number.
 
-What belongs here: the key file, the hash and the check of an identity number (GB 11643, the same for one number and for
-a whole column). What does not: reading deliveries (`sources.parsers`).
+What belongs here: the hash and the check of an identity number (GB 11643, the same for one number and for a whole
+column). What does not: reading deliveries (`sources.parsers`), and the file of the key (`warehouse.home_key`).
 """
 
 from __future__ import annotations
 
 import hmac
-import os
-import secrets
-import stat
 from collections.abc import Iterable
 from datetime import date
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from sources.labels import plain
-from warehouse.errors import Fault
-from warehouse.files import fsync_dir
 
-KEY_BYTES: Final = 32
 _WEIGHTS: Final = np.array([7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2], dtype=np.int32)
 _CHECK: Final = np.frombuffer(b"10X98765432", dtype=np.uint8)
 _OLDEST: Final = 1900
@@ -32,42 +25,6 @@ _MONTH_DAYS: Final = np.array([0, 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int32]
 Bools = npt.NDArray[np.bool_]
-
-
-def load_or_create_key(path: Path) -> bytes:
-    """The pseudonymisation key: 32 random bytes, created once with mode 0600. Raises Fault when it is damaged or open.
-
-    Two processes that start at once end with the same key: the file appears whole or not at all (hard link).
-    """
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        _create_key(path)
-    mode = stat.S_IMODE(path.stat().st_mode)
-    if mode & 0o077:
-        raise Fault(f"密钥文件 {path.name} 的权限为 {mode:04o}，其他人可读。", "请执行 chmod 600 后重试。")
-    key = path.read_bytes()
-    if len(key) != KEY_BYTES:
-        raise Fault(
-            f"密钥文件 {path.name} 已损坏（{len(key)} 字节）。", "请从备份恢复；换用新密钥会使历史假名无法衔接。"
-        )
-    return key
-
-
-def _create_key(path: Path) -> None:
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(4)}")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as handle:
-            handle.write(secrets.token_bytes(KEY_BYTES))
-            handle.flush()
-            os.fsync(handle.fileno())
-        try:
-            os.link(temporary, path)
-        except FileExistsError:
-            return
-        fsync_dir(path.parent)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def normalise_id(text: str) -> str:

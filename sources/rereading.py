@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Final
 
 from sources import intake
-from sources.pseudonym import load_or_create_key
 from sources.reading import Job, Readers
 from warehouse import archive
 from warehouse.files import fsync_dir, fsync_file, sha256_file, unique_suffix
+from warehouse.home_key import load_or_create_key
 from warehouse.ledger import Ledger
 from warehouse.lock import exclusive
 from warehouse.paths import Home

@@ -20,7 +20,7 @@ import pyarrow as pa
 from warehouse import duck, kept, last_release
 from warehouse.errors import Fault, Refused
 from warehouse.files import canonical_json, fsync_dir, fsync_tree, pretty_json, sha256_bytes, sha256_file, unique_suffix
-from warehouse.fingerprint import fingerprint
+from warehouse.fingerprint import fingerprint_of, table_digests, table_hashes
 from warehouse.holds import Selection
 from warehouse.lock import drop_lease, exclusive, is_leased, take_lease
 from warehouse.paths import Home, package_root, project_root
@@ -63,8 +63,8 @@ HELD_SCHEMA: Final = pa.schema(_HELD_TYPES)
 class Build:
     """A candidate under construction: dbt writes into `database`, and its manifest.json belongs into `work_dir`.
 
-    `sources` names for each table of schema `records` what it says; `kept` is the same of the build whose tables this
-    one begins with, None where it begins empty.
+    `sources` names for each table of schema `records` what it says, `years` the same for (table, year) of the record
+    tables; `kept` are the sources of the build whose tables this one begins with, None where it begins empty.
     """
 
     candidate_id: str
@@ -72,6 +72,7 @@ class Build:
     database: Path
     inputs: dict[str, Any]
     sources: Mapping[str, str] = field(default_factory=dict)
+    years: Mapping[tuple[str, int], str] = field(default_factory=dict)
     kept: Mapping[str, str] | None = None
 
 
@@ -181,7 +182,7 @@ def begin(
             _create_table(connection, last_release.TABLE, last_release.SCHEMA.empty_table() if last is None else last)
             kept.prepare(connection)
         unless_done.pop_all()
-    return replace(build, sources=sources, kept=begins_with)
+    return replace(build, sources=sources, years=_by_year(home, selection.active), kept=begins_with)
 
 
 def _create_records(
@@ -189,7 +190,7 @@ def _create_records(
 ) -> dict[str, str]:
     """Schema `records`, over whatever stands there; returns for each of its tables a digest of what it says."""
     connection.execute("CREATE SCHEMA IF NOT EXISTS records")
-    views = {table: _create_record_view(connection, home, table, selection.active) for table in RECORD_SCHEMAS}
+    views = {table: create_record_view(connection, home, table, selection.active) for table in RECORD_SCHEMAS}
     tables = {"delivery": _delivery_table(selection.active), "held": _held_table(selection), "feed": feeds}
     for name, content in tables.items():
         _create_table(connection, name, content)
@@ -209,37 +210,64 @@ def _inputs(active: Iterable[DeliveryRow], code: str, waivers: Iterable[Waiver])
     return {"code_digest": code, "deliveries": deliveries, "waivers": _waiver_contents(waivers)}
 
 
-def _create_record_view(
+def create_record_view(
     connection: duckdb.DuckDBPyConnection, home: Home, table: str, active: Sequence[DeliveryRow]
 ) -> str:
-    """Make the view and return its text. Raises Fault when a record file is missing."""
-    paths = sorted(home.root / row.tables[table] for row in active if table in row.tables)
-    missing = [path for path in paths if not path.is_file()]
+    """Make the view `records.<table>` of these deliveries in the database in use and return its text. Raises Fault when
+    a file is missing."""
+    missing = [path for path in _paths(home, table, active) if not path.is_file()]
     if missing:
         raise Fault(
             f"缺少 {len(missing)} 个记录文件，例如 {home.relative(missing[0])}。",
             "请执行 eduplan verify 查明原因；报送原件仍在 archive/ 中。",
         )
+    query = _record_query(home, table, active)
+    connection.execute(f"CREATE OR REPLACE VIEW records.{duck.ident(table)} AS {query}")
+    return query
+
+
+def _paths(home: Home, table: str, active: Iterable[DeliveryRow]) -> list[Path]:
+    return sorted(home.root / row.tables[table] for row in active if table in row.tables)
+
+
+def _record_query(home: Home, table: str, active: Sequence[DeliveryRow]) -> str:
+    paths = _paths(home, table, active)
     # Relative to the home, so that a copied home reads its own records: `duck.connect` says where a candidate's lie.
     named = [path.relative_to(home.root) for path in paths] if duck.can_search(home.root) else paths
     # NULLs of an empty Arrow table give DuckDB the types; an absent feed is an empty view of the right shape.
     source = f"read_parquet({duck.path_list(named)})" if paths else f"(SELECT {_typed_nulls(table)} WHERE false)"
     columns = ", ".join(duck.ident(name) for name in RECORD_SCHEMAS[table].names)
-    query = f"SELECT {columns} FROM {source}{_laid_over(table, active)}"
-    connection.execute(f"CREATE OR REPLACE VIEW records.{duck.ident(table)} AS {query}")
-    return query
+    return f"SELECT {columns} FROM {source}{_laid_over(table, active)}"
+
+
+def _by_year(home: Home, active: Sequence[DeliveryRow]) -> dict[tuple[str, int], str]:
+    """For each record table and year a digest of what it says of that year."""
+    years: dict[int, list[DeliveryRow]] = {}
+    for row in active:
+        years.setdefault(row.period, []).append(row)
+    return {
+        (table, year): sha256_bytes(_record_query(home, table, rows).encode())
+        for year, rows in sorted(years.items())
+        for table in RECORD_SCHEMAS
+        if any(table in row.tables for row in rows)
+    }
+
+
+def laid_over(table: str, active: Iterable[DeliveryRow]) -> list[tuple[str, str]]:
+    """(district's delivery, school) wherever a single school's delivery speaks for the school instead, sorted."""
+    rows = [row for row in active if table in row.tables]
+    districts = {row.key: row.delivery_id for row in rows}
+    return sorted(
+        (districts[row.lies_over], row.school_code)
+        for row in rows
+        if row.school_code is not None and row.lies_over in districts
+    )
 
 
 def _laid_over(table: str, active: Iterable[DeliveryRow]) -> str:
     """The condition that leaves out of districts' deliveries the schools that single schools' deliveries speak for;
     '' when there are none."""
-    rows = [row for row in active if table in row.tables]
-    districts = {row.key: row.delivery_id for row in rows}
-    pairs = sorted(
-        (districts[row.lies_over], row.school_code)
-        for row in rows
-        if row.school_code is not None and row.lies_over in districts
-    )
+    pairs = laid_over(table, active)
     listed = ", ".join(f"({duck.literal(delivery)}, {duck.literal(school)})" for delivery, school in pairs)
     if not listed:
         return ""
@@ -291,11 +319,13 @@ def seal(home: Home, build: Build) -> Candidate:
     """
     with duck.connect(build.database) as connection:
         connection.execute("CHECKPOINT")
-    content = fingerprint(build.database)
+    digests = table_digests(build.database)
+    content = fingerprint_of(digests)
     manifest = build.work_dir / DBT_MANIFEST
     sealed = {
         "candidate_id": build.candidate_id,
         "fingerprint": content,
+        "tables": digests,
         "inputs": build.inputs,
         "dbt_manifest_sha256": sha256_file(manifest) if manifest.is_file() else None,
         "duckdb_version": duckdb.__version__,
@@ -326,7 +356,7 @@ def adopt(home: Home, candidate: Candidate, active: Sequence[DeliveryRow]) -> No
     with duck.connect(candidate.database) as connection:
         for table in RECORD_SCHEMAS:
             connection.execute(f"DROP VIEW records.{duck.ident(table)}")
-            _create_record_view(connection, home, table, active)
+            create_record_view(connection, home, table, active)
         connection.execute("CHECKPOINT")
     fsync_tree(candidate.path)
     with exclusive(home, LOCK, wait=LOCK_WAIT):
@@ -365,6 +395,17 @@ def read_seal(path: Path) -> Mapping[str, Any]:
     if not isinstance(sealed, dict) or not {"candidate_id", "fingerprint", "inputs"} <= set(sealed):
         raise Fault(f"候选 {path.name} 的封存记录不完整。", "请删除该候选目录后重新执行 eduplan run。")
     return sealed
+
+
+def table_contents(candidate: Candidate) -> dict[str, str]:
+    """Table of the marts -> SHA-256 of what it says, as sealed; empty where the seal does not tell. Raises Fault.
+
+    What is told together makes the fingerprint, so nothing here can be other than what was sealed.
+    """
+    told = read_seal(candidate.path).get("tables") if (candidate.path / SEAL_NAME).is_file() else None
+    if not isinstance(told, list) or fingerprint_of(told) != candidate.fingerprint:
+        return {}
+    return table_hashes(told)
 
 
 def sweep(home: Home) -> list[str]:

@@ -5,14 +5,13 @@ schema in which a build says what its tables were made from. What does not: whic
 (`orchestration.dbt_kept`), and when a table may stay as it is (`dbt_project/macros/support/kept_table.sql`).
 
 It is a cache: removing `<home>/kept/` costs one whole build and nothing else. It holds cells that the disclosure step
-takes out, as records do, so only the owner may read it. A file that somebody altered is not used: its note carries a
-keyed hash (HMAC-SHA256) over the file's digest and everything the note says.
+takes out, as records do, so only the owner may read it. A file that somebody altered is not used: its digest stands in
+a note that is sealed with the home's key (`warehouse.home_key`).
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import logging
 import os
@@ -21,23 +20,28 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import duckdb
 import pyarrow as pa
 
 from warehouse import duck
-from warehouse.files import canonical_json, unique_suffix, write_atomic
+from warehouse.files import canonical_json, unique_suffix
+from warehouse.home_key import read_sealed, write_sealed
 from warehouse.paths import Home
 
 FOLDER: Final = "kept"
-NOTE: Final = "kept.json"
+NOTE: Final = "note"
+_PURPOSE: Final = "kept build"
 SCHEMA: Final = "kept"
 WHOLE_VARIABLE: Final = "EDUPLAN_WHOLE_BUILDS"
 # As a candidate's, in a folder as deep: its views name it so, and their files by the way from there.
 DATABASE_NAME: Final = "candidate.duckdb"
 _BLOCK: Final = 1 << 20
 _ENGINES: Final = ("dbt-core", "dbt-duckdb", "duckdb")
+
+_TYPES: Final[dict[str, pa.DataType]] = {"node": pa.string(), "year": pa.int32(), "content": pa.string()}
+_SAID: Final = pa.schema(_TYPES)
 
 log = logging.getLogger(__name__)
 
@@ -58,28 +62,21 @@ def find(home: Home, code_digest: str, key: bytes) -> Kept | None:
         return None
     folder = home.root / FOLDER
     try:
-        note = json.loads((folder / NOTE).read_bytes())
-        said, name, sha256 = note["said"], str(note["said"]["folder"]), str(note["said"]["sha256"])
-        ours = hmac.compare_digest(str(note["hmac"]), _vouch(key, said))
+        sealed = read_sealed(folder / NOTE, key, _PURPOSE)
     except FileNotFoundError:
         return None
-    except (ValueError, TypeError, KeyError):
-        ours, name, sha256, said = False, "", "", {}
-    if not ours:
+    if sealed is None:
         log.warning("%s/%s is not as it was written; everything is built anew", FOLDER, NOTE)
         return None
-    if said["made_by"] != made_by(code_digest) or Path(name).name != name:
+    said = json.loads(sealed)
+    if said["made_by"] != made_by(code_digest):
         return None
-    return Kept(folder / name / DATABASE_NAME, sha256, said["sources"])
+    return Kept(folder / said["folder"] / DATABASE_NAME, said["sha256"], said["sources"])
 
 
 def made_by(code_digest: str) -> dict[str, str]:
     """What must be the same for a table to be the same: the code and the engines."""
     return {"code": code_digest, **{name: version(name) for name in _ENGINES}}
-
-
-def _vouch(key: bytes, said: Mapping[str, Any]) -> str:
-    return hmac.new(key, b"kept build\n" + canonical_json(said), hashlib.sha256).hexdigest()
 
 
 def take(kept: Kept, target: Path) -> bool:
@@ -122,7 +119,7 @@ def keep(home: Home, database: Path, *, code_digest: str, sources: Mapping[str, 
     sha256 = _copy(database, folder / name / DATABASE_NAME)
     (folder / name / DATABASE_NAME).chmod(0o600)
     said = {"folder": name, "sha256": sha256, "made_by": made_by(code_digest), "sources": dict(sources)}
-    write_atomic(folder / NOTE, canonical_json({"said": said, "hmac": _vouch(key, said)}), mode=0o600)
+    write_sealed(folder / NOTE, key, _PURPOSE, canonical_json(said))
     for path in folder.iterdir():
         if path.name not in {name, NOTE} and path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -137,19 +134,27 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     """Make schema `kept` of a build where it does not exist: what each table needs and what it was made from."""
     connection.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
     connection.execute(f"CREATE TABLE IF NOT EXISTS {SCHEMA}.needs (node VARCHAR, base VARCHAR)")
-    connection.execute(f"CREATE TABLE IF NOT EXISTS {SCHEMA}.made (node VARCHAR, inputs VARCHAR, content VARCHAR)")
+    connection.execute(
+        f"CREATE TABLE IF NOT EXISTS {SCHEMA}.made (node VARCHAR, year INTEGER, inputs VARCHAR, content VARCHAR)"
+    )
 
 
-def note(database: Path, needs: Iterable[tuple[str, str]], sources: Mapping[str, str]) -> None:
+def note(
+    database: Path,
+    needs: Iterable[tuple[str, str]],
+    sources: Mapping[str, str],
+    years: Mapping[tuple[str, int], str],
+) -> None:
     """Write into a build which tables and sources each model rests on, and what the sources (by the same names) say
-    now. Raises Fault when the database cannot be opened."""
+    now: as a whole, and (source, year) by year where it is known. Raises Fault when the database cannot be opened."""
+    nodes, bases = zip(*sorted(needs), strict=True)
+    said: list[tuple[str, int | None, str]] = [(name, None, content) for name, content in sorted(sources.items())]
+    said += [(name, year, content) for (name, year), content in sorted(years.items())]
+    rows = [dict(zip(_SAID.names, item, strict=True)) for item in said]
     with duck.connect(database) as connection:
+        connection.register("needed", pa.table({"node": nodes, "base": bases}))
+        connection.register("said", pa.Table.from_pylist(rows, schema=_SAID))
         connection.execute(f"DELETE FROM {SCHEMA}.needs")
-        nodes, bases = zip(*sorted(needs), strict=True)
-        incoming = pa.table({"node": nodes, "base": bases})
-        connection.execute(f"INSERT INTO {SCHEMA}.needs SELECT node, base FROM incoming")
-        names = sorted(sources)
-        said = pa.table({"node": names, "content": [sources[name] for name in names]})
+        connection.execute(f"INSERT INTO {SCHEMA}.needs SELECT node, base FROM needed")
         connection.execute(f"DELETE FROM {SCHEMA}.made WHERE node IN (SELECT node FROM said)")
-        connection.execute(f"INSERT INTO {SCHEMA}.made SELECT node, NULL, content FROM said")
-        del incoming, said
+        connection.execute(f"INSERT INTO {SCHEMA}.made SELECT node, year, NULL, content FROM said")

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 
 from warehouse.errors import Fault, Refused
@@ -25,6 +26,8 @@ class RuleResult:
     """What one rule found. `observed` and `failing_keys` never hold personal data.
 
     `waived_by`: ids of the waivers that excuse a failure; `waiver_problem`: why a waiver that speaks of it does not.
+    `carried_from`: the candidates it was found on, in whole or in part, where what it reads has not changed since;
+    `rows_carried`: how many of `rows_checked` were examined there and not here.
     """
 
     rule_id: str
@@ -43,12 +46,21 @@ class RuleResult:
     error: str | None
     waived_by: tuple[str, ...] = ()
     waiver_problem: str | None = None
+    carried_from: tuple[str, ...] = ()
+    rows_carried: int = 0
+
+
+# Written only where something was carried over: a verdict without reads as verdicts always did.
+_WHERE_CARRIED: Final = {"carried_from": (), "rows_carried": 0}
+# A result may be carried over no longer than this after everything was last judged anew.
+CARRIED_AT_MOST: Final = timedelta(days=1)
 
 
 @dataclass(frozen=True)
 class Verdict:
     """All results of one judging. `rules_expected` is the size of the rule catalogue, `judged_at` an ISO instant,
-    `waivers` the whole text of every waiver that excuses something here."""
+    `waivers` the whole text of every waiver that excuses something here, `fully_judged_at` when every rule was last
+    judged on all data ('': this time)."""
 
     candidate_id: str
     fingerprint: str
@@ -57,6 +69,7 @@ class Verdict:
     results: tuple[RuleResult, ...]
     judged_at: str
     waivers: tuple[Waiver, ...] = ()
+    fully_judged_at: str = ""
 
     @property
     def passed(self) -> bool:
@@ -94,11 +107,27 @@ class Verdict:
             found.append(f"规则结果重复：{'、'.join(repeated)}。")
         if sum(max(r.rows_checked, 0) for r in self.results) == 0:
             found.append("所有规则合计检查了 0 行数据。")
+        if self.carried and not self._carried_lately():
+            found.append(f"有沿用的结果，但上次全部重新检查（{self.fully_judged_at or '未写明'}）不在一日之内。")
         return found
+
+    @property
+    def carried(self) -> tuple[RuleResult, ...]:
+        """The results that rest on the check of an earlier candidate, in whole or in part."""
+        return tuple(result for result in self.results if result.carried_from or result.rows_carried)
+
+    def _carried_lately(self) -> bool:
+        try:
+            age = datetime.fromisoformat(self.judged_at) - datetime.fromisoformat(self.fully_judged_at)
+        except (ValueError, TypeError):
+            return False
+        return timedelta() <= age <= CARRIED_AT_MOST
 
     def to_json(self) -> bytes:
         """Canonical UTF-8 JSON; the digest is taken over exactly these bytes."""
-        return canonical_json({**asdict(self), "waivers": [waiver.content() for waiver in self.waivers]})
+        content = {**asdict(self), "waivers": [waiver.content() for waiver in self.waivers]}
+        content["results"] = [_without(item, _WHERE_CARRIED) for item in content["results"]]
+        return canonical_json(_without(content, {"fully_judged_at": ""}))
 
     def digest(self) -> str:
         """SHA-256 of `to_json()`."""
@@ -116,13 +145,17 @@ class Verdict:
             raise Fault("裁决文件读不出来，可能已损坏或被改动。", "请重新执行质量检查（eduplan run）。") from error
 
 
+def _without(content: Mapping[str, Any], unsaid: Mapping[str, Any]) -> dict[str, Any]:
+    """The content without what says nothing."""
+    return {name: value for name, value in content.items() if name not in unsaid or value != unsaid[name]}
+
+
 def _rule_result(raw: dict[str, Any]) -> RuleResult:
     known = {field.name for field in fields(RuleResult)}
-    if set(raw) != known:
+    if set(raw) | set(_WHERE_CARRIED) != known:
         raise ValueError(f"fields differ: {sorted(set(raw) ^ known)}")
-    return RuleResult(
-        **{**raw, "failing_keys": tuple(raw["failing_keys"]), "waived_by": tuple(raw["waived_by"])},
-    )
+    lists = {name: tuple(raw[name]) for name in ("failing_keys", "waived_by", "carried_from") if name in raw}
+    return RuleResult(**{**raw, **lists})
 
 
 def _reasons_about_rule(result: RuleResult, excused: bool) -> list[str]:
@@ -134,6 +167,8 @@ def _reasons_about_rule(result: RuleResult, excused: bool) -> list[str]:
         found.append(f"{name}的层级“{result.tier}”不在约定之内。")
     if result.rows_checked < 0 or result.rows_failed < 0:
         found.append(f"{name}的行数为负。")
+    if not 0 <= result.rows_carried <= result.rows_checked or (result.rows_carried and not result.carried_from):
+        found.append(f"{name}沿用了 {result.rows_carried} 行的结果，与检查的行数或其来处对不上。")
     if result.error is not None:
         found.append(f"{name}执行出错：{result.error}")
     elif not result.passed and result.severity == "critical" and not excused:

@@ -15,6 +15,7 @@ from tests.pipeline.test_release_thread import changes
 from tests.support.attacker import exposed_by
 from tests.support.command import eduplan
 from warehouse import backup as backups
+from warehouse import duck
 from warehouse.ledger import Ledger
 from warehouse.paths import Home
 from warehouse.verify import verify
@@ -52,6 +53,45 @@ def test_a_correction_makes_only_the_tables_that_say_something_else(corrected: C
     assert share["int_teacher_quality"] == "KEPT"
     assert {share["int_school_stage_year"], share["mart_enrolment"], share["fct_indicator_value"]} == {"OK"}
     assert set(share) < set(whole)
+
+
+def test_a_year_of_what_is_kept_by_year_follows_from_that_year_alone(corrected: Corrected, tmp_path: Path) -> None:
+    [built] = (corrected.home / "kept").glob("*/candidate.duckdb")
+    manifest = json.loads((corrected.home / "releases" / corrected.before / "manifest.json").read_bytes())
+    folder = corrected.home / "candidates" / manifest["candidate_id"]
+    nodes = json.loads((folder / "manifest.json").read_bytes())["nodes"]
+    asked = {
+        item["unique_id"]: item["compiled_code"]
+        for item in json.loads((folder / "run_results.json").read_bytes())["results"]
+    }
+    tables = {
+        name: (f"{nodes[name]['schema']}.{nodes[name]['name']}", nodes[name]["config"]["meta"]["kept_by"])
+        for name in asked
+        if name in nodes and "kept_by" in nodes[name]["config"]["meta"]
+    }
+    assert len(tables) >= 8
+    alone = Path(shutil.copyfile(built, tmp_path / "candidate.duckdb"))
+    with duck.connect(alone, copy_of=built) as connection:
+        connection.execute(f"ATTACH {duck.literal(str(built))} AS whole (READ_ONLY)")
+        for table, year in tables.values():
+            connection.execute(f"DELETE FROM {table} WHERE {year} <> {YEAR}")
+        for (view,) in duck.rows(connection, "SELECT view_name FROM duckdb_views() WHERE schema_name = 'records'"):
+            [(text,)] = duck.rows(
+                connection,
+                "SELECT regexp_replace(sql, '^.*? AS ', '') FROM duckdb_views()"
+                " WHERE database_name = 'candidate' AND schema_name = 'records' AND view_name = ?",
+                [view],
+            )
+            connection.execute(
+                f"CREATE OR REPLACE VIEW candidate.records.{view} AS SELECT * FROM ({text.rstrip('; ')}) AS said"
+                f" WHERE delivery_id IN (SELECT delivery_id FROM records.delivery WHERE period = {YEAR})"
+            )
+        for name, (table, year) in tables.items():
+            then, now = f"FROM whole.{table} WHERE {year} = {YEAR}", f"FROM ({asked[name]}) AS made"
+            [(rows,)] = duck.rows(connection, f"SELECT count(*) {then}")
+            assert rows > 0, table
+            for one, other in ((then, now), (now, then)):
+                assert duck.rows(connection, f"(SELECT * {one}) EXCEPT ALL (SELECT * {other})") == [], table
 
 
 # That the tables which stayed are what they would be: the rebuild below makes every one of them.

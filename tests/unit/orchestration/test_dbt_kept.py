@@ -53,7 +53,7 @@ def build(tmp_path: Path) -> Build:
     database = tmp_path / "candidate.duckdb"
     with duck.connect(database) as connection:
         kept.prepare(connection)
-    return Build("c0", tmp_path, database, {}, sources={"school": "s1", "money": "m1"})
+    return Build("c0", tmp_path, database, {}, sources={"school": "s1", "money": "m1"}, years={("school", 2024): "s1y"})
 
 
 def test_a_build_that_begins_empty_runs_everything(build: Build) -> None:
@@ -67,9 +67,10 @@ def test_a_build_that_begins_empty_runs_everything(build: Build) -> None:
             ("model.eduplan.mart_both", "model.eduplan.int_school"),
             ("model.eduplan.mart_both", MONEY),
         ]
-        assert duck.rows(connection, "SELECT node, content FROM kept.made ORDER BY ALL") == [
-            (MONEY, "m1"),
-            (SCHOOLS, "s1"),
+        assert duck.rows(connection, "SELECT node, year, content FROM kept.made ORDER BY ALL") == [
+            (MONEY, None, "m1"),
+            (SCHOOLS, 2024, "s1y"),
+            (SCHOOLS, None, "s1"),
         ]
 
 

@@ -1,13 +1,11 @@
-"""Identity numbers: the check of GB 11643 against an independent one, the keyed hash, the key file."""
+"""Identity numbers: the check of GB 11643 against an independent one, and the keyed hash."""
 
 from __future__ import annotations
 
 import hashlib
 import hmac
 import random
-import stat
 from datetime import date, timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +13,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sources import pseudonym
-from warehouse.errors import Fault
 
 KEY = b"k" * 32
 DATES = st.dates(min_value=date(1920, 1, 1), max_value=date(2010, 12, 31))
@@ -111,24 +108,3 @@ def test_pseudonym_is_keyed_and_blind_to_spelling() -> None:
     assert pseudonym.pseudonym(KEY, "１１０１０５１９４９１２３１００２X") == expected
     assert pseudonym.pseudonyms(KEY, [number]) == [expected]
     assert pseudonym.pseudonym(b"j" * 32, number) != expected
-
-
-def test_key_is_made_once_private_and_whole(tmp_path: Path) -> None:
-    path = tmp_path / "home" / "secret.key"
-    key = pseudonym.load_or_create_key(path)
-    assert len(key) == 32
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert pseudonym.load_or_create_key(path) == key
-    assert [entry.name for entry in path.parent.iterdir()] == ["secret.key"]
-
-
-def test_a_damaged_or_open_key_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "secret.key"
-    pseudonym.load_or_create_key(path)
-    path.chmod(0o644)
-    with pytest.raises(Fault, match="权限"):
-        pseudonym.load_or_create_key(path)
-    path.chmod(0o600)
-    path.write_bytes(b"short")
-    with pytest.raises(Fault, match="损坏"):
-        pseudonym.load_or_create_key(path)

@@ -1,0 +1,343 @@
+"""What need not be examined again: results whose rule, engine and data are those of an earlier recorded check.
+
+What belongs here: by which key a result is known (the rule with its SQL, the code that runs it, and the content of
+every table it reads), which results are therefore carried over, and which records the rest must examine. What does not:
+where results are kept (`expectations.memo`), running rules and judging (`expectations.gate`).
+
+A table of the marts is known by its digest under the candidate's fingerprint, a record view by the bytes of every file
+it reads. A rule that reads anything else, or whose answer depends on more than its tables, is always run. Rules that
+stand apart (`Rule.apart`) are known area by area and year by year: a corrected delivery has them examine the records of
+its own area and year, and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache, cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+import duckdb
+
+from expectations import memo
+from expectations import sql as rule_sql
+from expectations.catalogue import Catalogue, Rule
+from expectations.memo import Entry, Found
+from expectations.sql import Place, TextColumns
+from warehouse import candidate as candidates
+from warehouse import duck
+from warehouse.candidate import Candidate
+from warehouse.clock import now
+from warehouse.errors import Fault
+from warehouse.files import canonical_json, sha256_bytes, sha256_file
+from warehouse.records import RECORD_SCHEMAS, DeliveryRow
+
+if TYPE_CHECKING:
+    from warehouse.ledger import Ledger
+    from warehouse.paths import Home
+    from warehouse.verdict import Verdict
+
+# "0": everything is judged anew, and what is found is kept for the next time.
+SETTING: Final = "EDUPLAN_GATE_CARRY"
+Cell = tuple[str, int]
+
+_NARROWED: Final = "narrowed"
+_CALL: Final = re.compile(r"\b([a-z_]\w*)\s*\(")
+# Read without brackets, these say when and by whom a query is run; a quoted name before a bracket may be anything.
+_MOMENT: Final = re.compile(r"\b(current_\w+|local(?:time|timestamp)|session_user)\b|\"\s*\(")
+_TABLE: Final = re.compile(r"((?:marts|records)\.\w+)(?: AS \w+)?")
+_HARMLESS: Final = {"range", "generate_series", "unnest"}
+
+log = logging.getLogger(__name__)
+
+
+def _engine() -> str:
+    """SHA-256 over the code that judges and the libraries it judges with."""
+    here = Path(__file__).parent
+    code = {
+        f"{path.parent.name}/{path.name}": path
+        for room in (here, here.parent / "warehouse")
+        for path in room.glob("*.py")
+    }
+    used = {name: version(name) for name in ("duckdb", "duckdb-engine", "great-expectations", "sqlalchemy")}
+    return sha256_bytes(canonical_json([code, used]))
+
+
+# When this module is loaded, not when it is asked: the code in memory, whatever lies on the disk by then.
+ENGINE: Final = _engine()
+
+
+@dataclass(frozen=True)
+class RecordTable:
+    """A record view by area and year: a digest of all that a part of it says."""
+
+    parts: Mapping[Cell, str]
+
+    def digest(self) -> str:
+        """The same of the whole view."""
+        return sha256_bytes(canonical_json(sorted(self.parts.items())))
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Which rules are asked, of which records, and what is carried over instead.
+
+    `whole`: rules asked of the whole candidate; `apart`: rules asked of the areas and years `fresh` only. `keys`: under
+    which keys what is found of a rule is kept, and `carried` what is taken over, by area and year (None: of the whole).
+    `cells`: where a row of the records belongs.
+    """
+
+    whole: tuple[Rule, ...] = ()
+    apart: tuple[Rule, ...] = ()
+    fresh: frozenset[Cell] = frozenset()
+    carried: Mapping[str, Mapping[Cell | None, Found]] = field(default_factory=dict)
+    keys: Mapping[str, Mapping[Cell | None, str]] = field(default_factory=dict)
+    cells: Mapping[Place, Cell] = field(default_factory=dict)
+
+    @cached_property
+    def asked(self) -> dict[str, frozenset[Cell | None]]:
+        """Rule id -> the parts of it that are examined here, of those that have keys."""
+        found = {rule.id: frozenset(self.keys.get(rule.id, ())) for rule in self.whole}
+        return found | {rule.id: frozenset(self.keys[rule.id]) & self.fresh for rule in self.apart}
+
+    def is_astray(self, rule_id: str, places: Iterable[Place]) -> bool:
+        """Whether a rule that stands apart found something where it was not to look."""
+        return any(self.cells.get(place) not in self.asked[rule_id] for place in places)
+
+
+def everything(rules: Catalogue) -> Plan:
+    """Nothing carried over, nothing kept."""
+    return Plan(rules.rules)
+
+
+class Carrying:
+    """What earlier checks found, put against one candidate."""
+
+    def __init__(self, home: Home, ledger: Ledger, candidate: Candidate, rules: Catalogue) -> None:
+        self._home, self._candidate = home, candidate
+        self.notes: list[str] = []
+        self.entries = memo.read(home, ledger)
+        self.basis = sha256_bytes(canonical_json([ENGINE, rules.version, candidate.inputs.get("code_digest")]))
+        known = [entry for entry in self.entries if entry.basis == self.basis]
+        self._known = {key: found for entry in known for key, found in entry.found.items()}
+        lately = [entry for entry in known if entry.is_of(now())] if os.environ.get(SETTING) != "0" else []
+        # Everything carried over goes back to one judging of everything.
+        self.fully_judged_at = max((entry.fully_judged_at for entry in lately), default="")
+        usable = [entry for entry in lately if entry.fully_judged_at == self.fully_judged_at]
+        self._usable = {key: found for entry in usable for key, found in entry.found.items()}
+        self._rows = _taken_in(candidate, ledger)
+
+    # -- before -------------------------------------------------------------------------------------------------------
+
+    def plan(self, connection: duckdb.DuckDBPyConnection, rules: Catalogue, texts: TextColumns) -> Plan:
+        """What to ask of this candidate. Everything, when it cannot be told what it is made of."""
+        reads = tables_read(rules.rules, texts)
+        try:
+            marts = {f"marts.{name}": digest for name, digest in candidates.table_contents(self._candidate).items()}
+            records = self._records(connection, {table for found in reads.values() for table in found})
+        except (Fault, OSError, duckdb.Error) as error:
+            log.warning("候选的内容无法逐表辨认，全部重新检查：%s", error)
+            return everything(rules)
+        keys = {rule.id: _keys(rule, reads[rule.id], texts, marts, records) for rule in rules.rules}
+        plan = self._choose(rules, keys)
+        apart = {table for rule in rules.rules if rule.apart for table in reads[rule.id]}
+        if self._is_mixed(connection, plan, sorted(table.split(".")[1] for table in apart & set(records))):
+            log.error("有记录行的地区或年度与其报送件的不同，不能按地区和年度分别检查，全部重新检查。")
+            return everything(rules)
+        return plan
+
+    def _is_mixed(self, connection: duckdb.DuckDBPyConnection, plan: Plan, names: Sequence[str]) -> bool:
+        """Whether a row to be examined says another area or year than its delivery: then none of them stand apart."""
+        if not plan.fresh:
+            return False
+        with self.narrowed(connection, plan):
+            return any(
+                plan.cells.get((delivery_id,)) != (area, year)
+                for name in names
+                for delivery_id, area, year in duck.rows(
+                    connection, f"SELECT DISTINCT delivery_id, area_code, {_year(name)} FROM records.{duck.ident(name)}"
+                )
+            )
+
+    def _choose(self, rules: Catalogue, keys: Mapping[str, Mapping[Cell | None, str]]) -> Plan:
+        """Which areas and years something must be asked of, and with them what is carried over."""
+        every = {cell for parts in keys.values() for cell in parts if cell}
+        lacking = {cell for parts in keys.values() for cell, key in parts.items() if cell and key not in self._usable}
+        # Most of the records in pieces would take longer than all of them at once.
+        fresh = frozenset(lacking if 2 * len(lacking) <= len(every) else every)
+        whole: list[Rule] = []
+        apart: list[Rule] = []
+        carried: dict[str, dict[Cell | None, Found]] = {}
+        for rule in rules.rules:
+            parts = keys[rule.id]
+            if all(key in self._usable for key in parts.values()) and parts:
+                asked: set[Cell | None] = set()
+            elif None in parts or fresh >= parts.keys():
+                asked = set(parts)
+                whole.append(rule)
+            else:
+                asked = {*fresh}
+                apart.append(rule)
+            carried[rule.id] = {cell: self._usable[key] for cell, key in parts.items() if cell not in asked}
+        return Plan(tuple(whole), tuple(apart), fresh, carried, keys, _cells(self._rows))
+
+    def _records(self, connection: duckdb.DuckDBPyConnection, wanted: Iterable[str]) -> dict[str, RecordTable]:
+        """The record views among these tables that read exactly what the ledger says, with digests of their parts."""
+        names = sorted(name for table in wanted for room, name in [table.split(".")] if room == "records")
+        named = [name for name in names if name in RECORD_SCHEMAS]
+        with _narrow(connection, self._home, named, self._rows):
+            views = _views(connection, _NARROWED)
+        own = _views(connection, duck.rows(connection, "SELECT current_database()")[0][0])
+        return {f"records.{name}": self._record_table(name) for name in named if views[name] == own.get(name)}
+
+    def _record_table(self, name: str) -> RecordTable:
+        content: dict[Cell, list[tuple[str, str, str]]] = {}
+        cell_of = {row.delivery_id: (row.area_code, row.period) for row in self._rows}
+        for row in self._rows:
+            if name in row.tables:
+                held = ("file", row.delivery_id, sha256_file(self._home.root / row.tables[name]))
+                content.setdefault(cell_of[row.delivery_id], []).append(held)
+        for delivery_id, school in candidates.laid_over(name, self._rows):
+            content[cell_of[delivery_id]].append(("laid over", delivery_id, school))
+        return RecordTable({cell: sha256_bytes(canonical_json(sorted(parts))) for cell, parts in content.items()})
+
+    # -- while asking -------------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def narrowed(self, connection: duckdb.DuckDBPyConnection, plan: Plan) -> Iterator[None]:
+        """Within the block `records.<table>` holds the areas and years to examine, and there is no other table."""
+        rows = [row for row in self._rows if (row.area_code, row.period) in plan.fresh]
+        names = sorted({name for row in self._rows for name in row.tables})
+        with _narrow(connection, self._home, names, rows):
+            yield
+
+    # -- after --------------------------------------------------------------------------------------------------------
+
+    def remember(self, plan: Plan, verdict: Verdict, found: Mapping[str, Found]) -> None:
+        """Keep what was found, once the verdict is recorded. `notes` then tells what disagrees with earlier checks."""
+        if not found:
+            return
+        rule_of = {key: rule for rule, keys in plan.keys.items() for key in keys.values()}
+        for key in sorted(set(found) & set(self._known)):
+            before, after = self._known[key], found[key]
+            if (before.checked, before.failed, before.keys) != (after.checked, after.failed, after.keys):
+                self.notes.append(
+                    f"质量检查：规则 {rule_of[key]} 对同样的数据，在候选 {before.origin} 上得出 {before.failed} 行"
+                    f"不合格，重新检查得出 {after.failed} 行；以重新检查的为准，此前的记录弃用。请报告技术支持。"
+                )
+        for note in self.notes:
+            log.error("%s", note)
+        full = verdict.fully_judged_at or verdict.judged_at
+        entry = Entry(self._candidate.candidate_id, verdict.digest(), self.basis, full, found)
+        memo.add(self._home, () if self.notes else self.entries, entry)
+
+
+def _year(table: str) -> str:
+    return next(name for name in ("stat_year", "fiscal_year") if name in RECORD_SCHEMAS[table].names)
+
+
+def _taken_in(candidate: Candidate, ledger: Ledger) -> tuple[DeliveryRow, ...]:
+    """The deliveries whose records a candidate reads, as the ledger knows them."""
+    known = {row.delivery_id: row for row in ledger.deliveries()}
+    used = [item for item in candidate.inputs.get("deliveries", []) if item["status"] in ("accepted", "partly")]
+    rows = (known.get(item["delivery_id"]) for item in used)
+    return tuple(row for row in rows if row is not None)
+
+
+def _cells(rows: Iterable[DeliveryRow]) -> dict[Place, Cell]:
+    """Where a row of the records belongs, by its delivery or by its area and year."""
+    cells: dict[Place, Cell] = {}
+    for row in rows:
+        cell = (row.area_code, row.period)
+        cells[(row.delivery_id,)] = cells[(row.area_code, str(row.period))] = cell
+    return cells
+
+
+def tables_read(rules: Sequence[Rule], texts: TextColumns) -> dict[str, frozenset[str]]:
+    """Rule id -> the tables whose content its answer follows from; empty when it follows from more than tables of the
+    marts and the records."""
+    with duckdb.connect() as parser:
+        return {rule.id: _tables_read(parser, rule, texts) for rule in rules}
+
+
+def _tables_read(parser: duckdb.DuckDBPyConnection, rule: Rule, texts: TextColumns) -> frozenset[str]:
+    try:
+        sql = rule_sql.compose(rule, texts)
+        observed = rule.fill(rule.observed) if rule.observed else "NULL"
+        query = f"SELECT {observed} FROM {sql.relation} AS examined WHERE {sql.scope} AND {sql.fails}"
+        words = query.lower()
+        if _MOMENT.search(words) or _unsteady().intersection(_CALL.findall(words)):
+            return frozenset()
+        tables = [_TABLE.fullmatch(name) for name in parser.get_table_names(query, qualified=True)]
+    except (LookupError, duckdb.Error):
+        # Whoever asks this rule will be told what is wrong with it.
+        return frozenset()
+    return frozenset(found[1] for found in tables if found) if all(tables) else frozenset()
+
+
+@cache
+def _unsteady() -> frozenset[str]:
+    """Functions whose answer does not follow from their arguments alone, or that read something by themselves."""
+    with duckdb.connect() as connection:
+        found = duck.rows(
+            connection,
+            "SELECT function_name FROM duckdb_functions()"
+            " WHERE function_type NOT IN ('scalar', 'aggregate') OR stability <> 'CONSISTENT'",
+        )
+    return frozenset(str(name).lower() for (name,) in found) - _HARMLESS
+
+
+def _keys(
+    rule: Rule,
+    reads: frozenset[str],
+    texts: TextColumns,
+    marts: Mapping[str, str],
+    records: Mapping[str, RecordTable],
+) -> dict[Cell | None, str]:
+    """Under which keys what is found of a rule is known, by area and year (None: of the whole); none when it is not."""
+    if not reads or not reads <= {*marts, *records}:
+        return {}
+    sql = rule_sql.compose(rule, texts)
+    asked = sha256_bytes(canonical_json([ENGINE, rule.model_dump(mode="json"), sql.relation, sql.scope, sql.fails]))
+    if not rule.apart or not reads <= set(records):
+        contents = {name: marts[name] if name in marts else records[name].digest() for name in reads}
+        return {None: sha256_bytes(canonical_json([asked, contents]))}
+    cells = {cell for name in reads for cell in records[name].parts}
+    return {
+        cell: sha256_bytes(canonical_json([asked, {name: records[name].parts.get(cell) for name in reads}]))
+        for cell in sorted(cells)
+    }
+
+
+@contextmanager
+def _narrow(
+    connection: duckdb.DuckDBPyConnection, home: Home, names: Iterable[str], rows: Sequence[DeliveryRow]
+) -> Iterator[None]:
+    """Within the block a database in memory is in use, in which `records.<name>` reads these deliveries only."""
+    own = duck.ident(duck.rows(connection, "SELECT current_database()")[0][0])
+    connection.execute(f"ATTACH ':memory:' AS {_NARROWED} (READ_WRITE)")
+    try:
+        connection.execute(f"USE {_NARROWED}")
+        connection.execute("CREATE SCHEMA records")
+        for name in names:
+            candidates.create_record_view(connection, home, name, rows)
+        yield
+    finally:
+        connection.execute(f"USE {own}")
+        connection.execute(f"DETACH {_NARROWED}")
+
+
+def _views(connection: duckdb.DuckDBPyConnection, database: str) -> dict[str, str]:
+    """Record views of a database -> what they are."""
+    found = duck.rows(
+        connection,
+        "SELECT view_name, sql FROM duckdb_views() WHERE database_name = ? AND schema_name = 'records'",
+        [database],
+    )
+    return {str(name): str(sql) for name, sql in found}
