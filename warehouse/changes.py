@@ -12,7 +12,7 @@ from typing import Any, Final
 import duckdb
 import pyarrow as pa
 
-from warehouse.duck import attach, ident, open_database, rows, tables
+from warehouse.duck import attach, columns, ident, open_database, rows, tables
 from warehouse.evidence import lineage_in, lineage_of, responsible
 from warehouse.fingerprint import MARTS_SCHEMA
 
@@ -72,14 +72,8 @@ def next_version(previous: str | None, changes: Mapping[str, Any]) -> str:
 
 
 def _shapes(connection: duckdb.DuckDBPyConnection, database: str) -> Shapes:
-    shapes: Shapes = {name: {} for name in tables(connection, MARTS_SCHEMA, database)}
-    query = (
-        "SELECT table_name, column_name, data_type FROM duckdb_columns()"
-        " WHERE database_name = ? AND schema_name = ? ORDER BY table_name, column_index"
-    )
-    for table, column, kind in rows(connection, query, [database, MARTS_SCHEMA]):
-        shapes[table][str(column)] = str(kind)
-    return shapes
+    shapes = columns(connection, MARTS_SCHEMA, database)
+    return {name: dict(shapes[name]) for name in tables(connection, MARTS_SCHEMA, database)}
 
 
 def _relation(database: str, table: str) -> str:

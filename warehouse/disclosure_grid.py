@@ -181,7 +181,7 @@ def read(
     the standing release speak of it, unless the same as here.
     """
     relation = f"marts.{duck.ident(table.name)}"
-    kinds = _kinds(connection, table.name)
+    kinds = dict(duck.columns(connection, "marts")[table.name])
     key = ", ".join(duck.ident(name) for name in table.key)
     chosen = [key, *(f"CAST({duck.ident(name)} AS DOUBLE) AS {duck.ident(name)}" for name in table.counts)]
     chosen += [duck.ident(name) for name in dict.fromkeys(further) if name not in (*table.key, *table.counts)]
@@ -203,18 +203,9 @@ def read(
     return grid, None if earlier is None else _as_told(table, axes, earlier, [part[count:] for part in codes])
 
 
-def _kinds(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, str]:
-    """Column -> type of a mart, in the order of the columns."""
-    query = (
-        "SELECT column_name, data_type FROM duckdb_columns() WHERE database_name = current_database()"
-        " AND schema_name = 'marts' AND table_name = ? ORDER BY column_index"
-    )
-    return {str(column): str(kind) for column, kind in duck.rows(connection, query, [name])}
-
-
 def _told(connection: duckdb.DuckDBPyConnection, table: Table, kinds: Mapping[str, str], where: str) -> pa.Table:
     """Key, counts and whether each was taken out; an older release may lack a column."""
-    there = _kinds(connection, table.name)
+    there = dict(duck.columns(connection, "marts")[table.name])
     marks = duck.ident(MARKS) if MARKS in there else "NULL"
     chosen = [
         f"TRY_CAST({duck.ident(name) if name in there else 'NULL'} AS {kind}) AS {duck.ident(name)}"

@@ -12,7 +12,7 @@ from typing import Final
 import duckdb
 import numpy as np
 
-from warehouse.duck import ident, literal, open_database, rows, tables
+from warehouse.duck import columns, ident, literal, open_database, rows, tables
 from warehouse.errors import Fault
 from warehouse.files import canonical_json, sha256_bytes
 
@@ -65,27 +65,19 @@ def _digests(connection: duckdb.DuckDBPyConnection, schema: str) -> list[dict[st
     names = tables(connection, schema)
     if not names:
         return []
-    columns: dict[str, list[list[str]]] = {name: [] for name in names}
-    for table, column, kind in rows(connection, _COLUMNS, [schema]):
-        columns[table].append([column, kind])
+    shapes = columns(connection, schema)
     # One statement, so that small tables do not wait for each other.
-    found = rows(connection, " UNION ALL ".join(_hashes(schema, name, columns[name]) for name in names))
+    found = rows(connection, " UNION ALL ".join(_hashes(schema, name, shapes[name]) for name in names))
     hashed = {str(table): (int(count), str(text)) for table, count, text in found}
     return [
-        {"table": name, "columns": columns[name], "rows": count, "sha256": _digest(text)}
+        {"table": name, "columns": [list(column) for column in shapes[name]], "rows": count, "sha256": _digest(text)}
         for name, (count, text) in sorted(hashed.items())
     ]
 
 
-_COLUMNS: Final = (
-    "SELECT table_name, column_name, data_type FROM duckdb_columns()"
-    " WHERE database_name = current_database() AND schema_name = ? ORDER BY table_name, column_index"
-)
-
-
-def _hashes(schema: str, table: str, columns: Sequence[Sequence[str]]) -> str:
+def _hashes(schema: str, table: str, shape: Sequence[tuple[str, str]]) -> str:
     """SQL: the table's name, how many rows it has, and their hashes one after the other."""
-    cells = ", ".join(part for name, _ in columns for part in _cell(ident(name)))
+    cells = ", ".join(part for name, _ in shape for part in _cell(ident(name)))
     return (
         f"SELECT {literal(table)}, count(*), coalesce(string_agg(h, ''), '')"
         f" FROM (SELECT sha256(concat({cells})) AS h FROM {ident(schema)}.{ident(table)})"
