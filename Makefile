@@ -26,13 +26,16 @@ test: $(STAMPS)/dev       ## install, lint, and run every test
 pytest: $(STAMPS)/dev     ## every test, without the linters
 	$(BIN)/python -m pytest -q -n 4 --dist loadfile --no-loadscope-reorder
 
+# `warehouse` first: with its word on Python's collector sqlfluff takes a third less. One process: each compiles the project.
+SQLFLUFF := "import warehouse; from sqlfluff.cli.commands import cli; cli()"
+
 lint: $(STAMPS)/dev       ## ruff, mypy, import rules, dbt parse, sqlfluff
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 	$(BIN)/dbt --no-version-check parse --quiet $(DBT_PROJECT)
-	cd dbt_project && ../$(BIN)/sqlfluff lint --processes 2 --disable-progress-bar models macros tests
+	cd dbt_project && ../$(BIN)/python -c $(SQLFLUFF) lint --disable-progress-bar models macros tests
 
 dev: $(STAMPS)/runtime    ## the Dagster UI and daemon on 127.0.0.1
 	$(BIN)/eduplan dev

@@ -21,6 +21,8 @@ import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
 SAMPLE_EVERY = 0.1
+# Under a daemon: looking at a page table holds its process up, and there are a dozen of half a gigabyte.
+SELDOM = 2.0
 
 
 @dataclass
@@ -75,12 +77,12 @@ class Series:
         return max(self.peaks_mib, default=None)
 
 
-def run(arguments: Sequence[str], *, env: Mapping[str, str], log: Path) -> Ran:
+def run(arguments: Sequence[str], *, env: Mapping[str, str], log: Path, every: float = SAMPLE_EVERY) -> Ran:
     """Run a command of this interpreter to its end. Raises SystemExit with the log's tail when it fails.
 
-    Memory is the sum of proportional shares over the process and all its descendants, looked at every 0.1 s: a page
+    Memory is the sum of proportional shares over the process and all its descendants, looked at `every` so many seconds: a page
     that several share counts once in all. Where the system does not tell shares, resident sizes are added, which errs
-    on the high side. Processor seconds are those last seen of each process, so they miss up to 0.1 s of each.
+    on the high side. Processor seconds are those last seen of each process, so they miss up to that much of each.
     """
     watched, done = Watched(), threading.Event()
     with log.open("wb") as errors:
@@ -88,7 +90,7 @@ def run(arguments: Sequence[str], *, env: Mapping[str, str], log: Path) -> Ran:
         process = subprocess.Popen(
             [sys.executable, *arguments], env={**os.environ, **env}, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors
         )
-        watcher = threading.Thread(target=_watch, args=(process.pid, watched, done), daemon=True)
+        watcher = threading.Thread(target=_watch, args=(process.pid, watched, done, every), daemon=True)
         watcher.start()
         try:
             output = process.communicate()[0].decode()
@@ -140,8 +142,8 @@ def held(process: psutil.Process) -> int:
     return int(getattr(full, "pss", full.rss))
 
 
-def _watch(pid: int, watched: Watched, done: threading.Event) -> None:
-    while not done.wait(SAMPLE_EVERY):
+def _watch(pid: int, watched: Watched, done: threading.Event, every: float) -> None:
+    while not done.wait(every):
         watched.look(pid)
 
 

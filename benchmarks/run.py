@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from compare import differing_rows
-from measuring import ROOT, Series, machine, run
+from measuring import ROOT, SAMPLE_EVERY, SELDOM, Series, machine, run
 from sqltext import plan_of
 
 from orchestration.cli.demo import hand_over, years_of
@@ -48,6 +48,7 @@ TITLES = {
     "rules on pandas": "e  the same rules by Great Expectations on pandas",
 }
 TIMES = 10
+LATENCY = "latency.py"
 GROWTH = "1,2,4,8"
 
 
@@ -143,7 +144,8 @@ def child(session: Session, home: Home, *arguments: str, script: str = "child.py
     """Rounds of `child.py`; the warming round 0 is left out of the list and its peak belongs to all. Its lines also
     come to rounds.jsonl as it prints them."""
     env = {**environment(home), "BENCH_LOG": str(session.work / "rounds.jsonl")}
-    ran = run([str(HERE / script), *arguments], env=env, log=session.work / "child.log")
+    every = SELDOM if script == LATENCY else SAMPLE_EVERY
+    ran = run([str(HERE / script), *arguments], env=env, log=session.work / "child.log", every=every)
     found = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
     for entry in found:
         entry["peak_mib"] = ran.peak_mib
@@ -283,9 +285,8 @@ def agreement(values: list[dict[str, Any]], release: Path) -> str:
 def measure_correction(session: Session) -> None:
     """Row d, on the standing home, before and after its history grew."""
     measure_events(session, "correction")
-    script = "latency.py"
     grown = run(
-        [str(HERE / script), "history", str(session.standing.root), str(TIMES)],
+        [str(HERE / LATENCY), "history", str(session.standing.root), str(TIMES)],
         env=environment(session.standing),
         log=session.work / "child.log",
     )
@@ -300,7 +301,7 @@ def measure_events(session: Session, name: str) -> None:
     """Corrections one after the other under a daemon."""
     say(f"  {name}: {session.events + 1} events, under a minute each on an idle machine")
     arguments = ["events", str(session.standing.root), str(session.events)]
-    found = child(session, session.standing, *arguments, script="latency.py")
+    found = child(session, session.standing, *arguments, script=LATENCY)
     for entry in found:
         session.of(name).add(entry["seconds"], entry["peak_mib"])
     session.verdicts.append(

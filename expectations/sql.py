@@ -69,8 +69,8 @@ def text_columns(connection: duckdb.DuckDBPyConnection) -> TextColumns:
     """Text columns by `schema.table`, in column order."""
     found = duck.rows(
         connection,
-        "SELECT table_schema || '.' || table_name, column_name FROM information_schema.columns"
-        " WHERE data_type = 'VARCHAR' ORDER BY table_schema, table_name, ordinal_position",
+        "SELECT schema_name || '.' || table_name, column_name FROM duckdb_columns()"
+        " WHERE NOT internal AND data_type = 'VARCHAR' ORDER BY schema_name, table_name, column_index",
     )
     return {
         relation: tuple(column for _, column in columns)

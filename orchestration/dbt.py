@@ -11,15 +11,16 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from orchestration import dbt_ahead
+from orchestration import dbt_ahead, dbt_kept
 from orchestration.dbt_ahead import DbtProcess, Parsed, Running
+from orchestration.dbt_kept import Share
 from orchestration.logs import logs_dir
 from warehouse import duck
 from warehouse.candidate import DATABASE_NAME, Build
@@ -104,7 +105,9 @@ def _parse(folder: Path) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
-_DBT: Final = [sys.executable, "-c", "from dbt.cli.main import cli; cli()", "--no-version-check", "--no-use-colors"]
+# `warehouse` first: what it says about Python's collector holds for dbt as well.
+_CLI: Final = "import warehouse; from dbt.cli.main import cli; cli()"
+_DBT: Final = [sys.executable, "-c", _CLI, "--no-version-check", "--no-use-colors"]
 
 
 def _environment(artefacts: Path, **more: str) -> dict[str, str]:
@@ -145,7 +148,8 @@ def fork_ahead(home: Home, parsed: Parsed) -> None:
 
 def _variables(home: Home) -> dict[str, str]:
     database = _build_link(home) / DATABASE_NAME
-    return {"EDUPLAN_CANDIDATE_DB": str(database), "DBT_LOG_FORMAT": "json", "DBT_LOG_FORMAT_FILE": "debug"}
+    said = {"EDUPLAN_CANDIDATE_DB": str(database), "EDUPLAN_KEPT": "1"}
+    return {**said, "DBT_LOG_FORMAT": "json", "DBT_LOG_FORMAT_FILE": "debug"}
 
 
 @contextmanager
@@ -156,10 +160,12 @@ def building(
     translator: DagsterDbtTranslator,
     context: AssetExecutionContext | None,
     *,
+    share: Share,
     ahead: DbtProcess | None = None,
 ) -> Iterator[DbtCliInvocation]:
     """Run `dbt build` on the build's database; the process is stopped when the block is left early.
 
+    `share` are the nodes to run (`orchestration.dbt_kept.prepare`).
     `ahead` is used when it parsed the project as it stands now. The caller holds the home's lock `run`: two builds of
     one home never meet here.
     """
@@ -170,11 +176,12 @@ def building(
     artefacts = artefact_dir(build)
     artefacts.mkdir()
     _steady_path(home, build)
-    process = _begin(home, ahead, artefacts)
+    content = validate_manifest(manifest)
+    process = _begin(home, ahead, artefacts, share.arguments(content))
     invocation = DbtCliInvocation(
         # A forked child has as much of its face as is used there.
         process=cast("subprocess.Popen[bytes]", process),
-        manifest=validate_manifest(manifest),
+        manifest=content,
         dagster_dbt_translator=translator,
         project_dir=project_dir(),
         target_path=artefacts,
@@ -190,10 +197,10 @@ def building(
         _build_link(home).unlink(missing_ok=True)
 
 
-def _begin(home: Home, ahead: DbtProcess | None, artefacts: Path) -> Running:
+def _begin(home: Home, ahead: DbtProcess | None, artefacts: Path, chosen: Sequence[str]) -> Running:
     # Unit tests prove formulas on made-up rows: part of `make test`, not of every build.
     arguments = ["build", "--exclude-resource-type", "unit_test", "--target-path", str(artefacts)]
-    arguments += ["--log-path", str(artefacts)]
+    arguments += ["--log-path", str(artefacts), *chosen]
     if ahead is not None and ahead.digest == project_digest() and ahead.process.poll() is None:
         # One that dies between this look and its orders is as good as none.
         with suppress(BrokenPipeError):
@@ -210,15 +217,18 @@ def build_again(bench: Workbench) -> None:
     from orchestration import steps
 
     manifest = manifest_path()
+    content = json.loads(manifest.read_bytes())
     build = steps.begin(bench)
-    with building(bench.home, build, manifest, DagsterDbtTranslator(), None) as invocation:
+    share = dbt_kept.prepare(build, content)
+    with building(bench.home, build, manifest, DagsterDbtTranslator(), None, share=share) as invocation:
         # Reading its lines to the end is what keeps the process from waiting for us.
         exit_code = invocation.wait().process.returncode
-    problem = failure(artefact_dir(build), json.loads(manifest.read_bytes()), exit_code=exit_code)
+    problem = failure(artefact_dir(build), content, exit_code=exit_code)
     if problem is not None:
         keep_log(build, bench.home)
         raise problem
     keep_artefacts(build)
+    steps.keep_built(bench)
 
 
 def build_models(build: Build) -> None:

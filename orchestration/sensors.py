@@ -21,6 +21,8 @@ from orchestration.events import Cursor, decide
 from orchestration.resources import HomeResource
 from orchestration.steps import RUN_LOCK, VERDICT_FILE, find_inputs
 from orchestration.watching import build_watchers, record_failure
+from sources import contract
+from sources.connectors import folder
 from sources.connectors.arrival import Arrival
 from sources.intake import contract_versions
 from sources.watch import KINDS, key_of, waiting
@@ -35,9 +37,13 @@ from warehouse.verdict import Verdict
 
 WINDOW_VARIABLE: Final = "EDUPLAN_WINDOW_SECONDS"
 DEFAULT_WINDOW: Final = 2.0
+LINGER_VARIABLE: Final = "EDUPLAN_LINGER_SECONDS"
+DEFAULT_LINGER: Final = 4.0
+_PEEK_SECONDS: Final = 0.25
 # However long files keep coming: then the run starts, and what comes later makes the next release.
 _LONGEST_WINDOW: Final = 20.0
-_TICK_SECONDS: Final = 5
+# Dagster looks every five seconds; asked for exactly five, it leaves out every look that comes a moment early.
+_TICK_SECONDS: Final = 3
 # A run has this long between its launch and taking the lease; importing takes seconds, a loaded machine many.
 _START_SECONDS: Final = 120
 _VANISHED: Final = "运行所在的进程已消失；下一次运行会从最后完整的状态继续。"
@@ -85,6 +91,8 @@ def _answer(context: dg.SensorEvaluationContext, home: Home, ledger: Ledger, kin
     found, problems = _look(home, ledger, kind, settle)
     for problem in problems:
         context.log.warning(problem)
+    if not found and kind == folder.CONNECTOR:
+        found = _lingering(home, ledger, settle)
     cursor = Cursor.read(context.cursor)
     if found and (reason := under_way(context.instance, ledger)):
         return dg.SkipReason(reason)
@@ -111,9 +119,38 @@ def _look(home: Home, ledger: Ledger, kind: str, settle: float | None) -> tuple[
     return [arrival for arrival in found if not arrival.problem], [a.problem for a in found if a.problem]
 
 
+def _lingering(home: Home, ledger: Ledger, settle: float | None) -> list[Arrival]:
+    """What comes to rest in the inbox while this look goes on: looks are seconds apart, and folders are cheap to watch.
+
+    A file that has come and not yet rested is waited for. Everything else is left to the next look.
+    """
+    linger, feeds = linger_seconds(), contract.feeds()
+    rest = folder.settle_seconds() if settle is None else settle
+    end = time.monotonic() + linger
+    came = linger > 0 and folder.resting(home.inbox, feeds) < rest
+    before = folder.folders(home.inbox, feeds)
+    while time.monotonic() < end:
+        time.sleep(_PEEK_SECONDS)
+        if not came and folder.folders(home.inbox, feeds) != before:
+            # As long as it takes to rest, and not much longer.
+            came, end = True, time.monotonic() + rest + _PEEK_SECONDS
+        if came and (found := _look(home, ledger, folder.CONNECTOR, settle)[0]):
+            return found
+    return []
+
+
+def linger_seconds() -> float:
+    """How long one look at the inbox goes on watching when nothing waits: EDUPLAN_LINGER_SECONDS, default 4; 0: not at
+    all. Raises UsageError."""
+    return _seconds(LINGER_VARIABLE, DEFAULT_LINGER)
+
+
 def _gathered(home: Home, ledger: Ledger, kind: str, settle: float | None, found: list[Arrival]) -> list[Arrival]:
     """What waits once nothing more came for the length of the window."""
     window = window_seconds()
+    if kind == folder.CONNECTOR and folder.resting(home.inbox, contract.feeds()) >= window:
+        # The window has passed already, while the files came to rest.
+        return found
     end = time.monotonic() + max(window, _LONGEST_WINDOW)
     while window and time.monotonic() < end:
         time.sleep(window)
@@ -126,13 +163,17 @@ def _gathered(home: Home, ledger: Ledger, kind: str, settle: float | None, found
 
 def window_seconds() -> float:
     """Within how many seconds events make one release: EDUPLAN_WINDOW_SECONDS, default 2. Raises UsageError."""
-    text = os.environ.get(WINDOW_VARIABLE) or str(DEFAULT_WINDOW)
+    return _seconds(WINDOW_VARIABLE, DEFAULT_WINDOW)
+
+
+def _seconds(variable: str, default: float) -> float:
+    text = os.environ.get(variable) or str(default)
     try:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
     if not 0 <= seconds <= _LONGEST_WINDOW:
-        raise UsageError(f"{WINDOW_VARIABLE} 应为 0 到 {_LONGEST_WINDOW:.0f} 之间的秒数，现为 {text!r}。")
+        raise UsageError(f"{variable} 应为 0 到 {_LONGEST_WINDOW:.0f} 之间的秒数，现为 {text!r}。")
     return seconds
 
 

@@ -19,6 +19,7 @@ from orchestration.dbt_ahead import DbtProcess
 from orchestration.heartbeat import looked_all
 from orchestration.report import RunRecord
 from warehouse import candidate as candidates
+from warehouse import kept
 from warehouse import release as releases
 from warehouse.backup import check_restored
 from warehouse.candidate import Build, Candidate
@@ -26,6 +27,7 @@ from warehouse.disclosure import protect
 from warehouse.errors import EduplanError, Refused
 from warehouse.files import write_atomic
 from warehouse.holds import Hold, Selection
+from warehouse.home_key import load_or_create_key
 from warehouse.last_release import last_values
 from warehouse.lease import Fence, held
 from warehouse.ledger import Ledger
@@ -242,10 +244,33 @@ def begin(bench: Workbench) -> Build:
     waivers = inputs.waivers if inputs is not None else read_waivers(bench.home)
     _bring_back(bench, chosen)
     last = last_values(releases.current(bench.home))
+    base = kept.find(bench.home, bench.code_digest, _kept_key(bench.home))
     bench.build = candidates.begin(
-        bench.home, chosen, feed_table(), waivers, disclosed=_disclosed(bench.home), last=last
+        bench.home, chosen, feed_table(), waivers, disclosed=_disclosed(bench.home), last=last, base=base
     )
     return bench.build
+
+
+def keep_built(bench: Workbench) -> None:
+    """Keep what dbt just built for the next build. A disk that has no room for it does not stop this one."""
+    build = bench.build
+    if build is None:
+        return
+    try:
+        kept.keep(
+            bench.home,
+            build.database,
+            code_digest=bench.code_digest,
+            sources=build.sources,
+            key=_kept_key(bench.home),
+        )
+    except OSError as error:
+        kept.forget(bench.home)
+        bench.record.reporter.note(f"未能留存本次构建供下次沿用（{error.strerror}），下次将全部重新构建。")
+
+
+def _kept_key(home: Home) -> bytes:
+    return load_or_create_key(home.key_file)
 
 
 def _bring_back(bench: Workbench, chosen: Selection) -> None:

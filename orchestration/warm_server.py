@@ -87,11 +87,17 @@ def _load(home: Home) -> Parsed | None:
     import duckdb
 
     import expectations
+    from sources.intake import contract_versions
+    from warehouse.disclosure_policy import policy
 
     for name in _IMPORTS:
         importlib.import_module(name)
     _resolve_jobs()
     expectations.warm()
+    # Contracts, rules and policies are read once here instead of once a run.
+    contract_versions()
+    expectations.rules_version()
+    policy()
     # Importing the driver opens a database in memory, with threads.
     duckdb.default_connection().close()
     # A project that has changed is read by a parser that starts threads: a child does that and leaves its cache.

@@ -187,7 +187,7 @@ def _from_database(home: Home, ledger: Ledger, *, compare: bool) -> list[Arrival
     if url is None:
         return []
     try:
-        return sql.list_arrivals(url, ledger.seen(sql.CONNECTOR), compare=compare)
+        return sql.list_arrivals(url, ledger.seen(sql.CONNECTOR), compare=compare, memory=home.looks)
     except EduplanError as error:
         return [Arrival(sql.CONNECTOR, sql.TABLE, "", sql.FEED, problem=str(error))]
 

@@ -53,7 +53,7 @@ def _own(home: Home, ledger: Ledger, kind: str, settle: float | None) -> list[Ar
     if kind != sql.CONNECTOR or home.finance_url is None:
         return []
     try:
-        return sql.list_arrivals(home.finance_url, ledger.seen(kind))
+        return sql.list_arrivals(home.finance_url, ledger.seen(kind), memory=home.looks)
     except EduplanError as error:
         return [Arrival(kind, sql.TABLE, "", sql.FEED, problem=str(error))]
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
@@ -149,15 +150,18 @@ def mask_names(connection: duckdb.DuckDBPyConnection, database: str, names: Name
     """Black out names of the registers in whatever submitters or people wrote: file and sheet names, values, reasons.
     Who requested or approved a waiver stays named."""
     schema = f"{ident(database)}.{AUDIT_SCHEMA}"
+    texts: dict[tuple[str, str], list[str]] = {}
     for table, columns in _WRITTEN_OUTSIDE.items():
         for column in columns:
             name = ident(column)
             found = connection.execute(f"SELECT DISTINCT {name} FROM {schema}.{table} WHERE {name} IS NOT NULL")
-            texts = [str(text) for (text,) in found.fetchall()]
-            known = names.names_in(texts)
-            changed = [(masked(text, known), text) for text in texts if known and masked(text, known) != text]
-            if changed:
-                connection.executemany(f"UPDATE {schema}.{table} SET {name} = ? WHERE {name} = ?", changed)
+            texts[table, name] = [str(text) for (text,) in found.fetchall()]
+    # Asked once for all of them.
+    known = names.names_in(chain.from_iterable(texts.values()))
+    for (table, name), told in texts.items():
+        changed = [(masked(text, known), text) for text in told if known and masked(text, known) != text]
+        if changed:
+            connection.executemany(f"UPDATE {schema}.{table} SET {name} = ? WHERE {name} = ?", changed)
 
 
 def _deliveries(deliveries: Iterable[DeliveryRow], active: set[str], held: Mapping[str, str]) -> pa.Table:

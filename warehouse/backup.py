@@ -53,7 +53,20 @@ NOTES: Final = "backups.json"
 # Made again, or of one moment only, or handled by itself below.
 _LEFT_OUT: Final = {
     *("archive", "records", "quarantine", "releases"),
-    *("candidates", "current", "locks", "logs", "heartbeat", "dagster", "dbt", "names", "gate", "config"),
+    *(
+        "candidates",
+        "current",
+        "locks",
+        "logs",
+        "heartbeat",
+        "dagster",
+        "dbt",
+        "kept",
+        "looks",
+        "names",
+        "gate",
+        "config",
+    ),
     *("ledger.db", "ledger.db-wal", "ledger.db-shm", HEAD_FILE, NOTES),
 }
 _DAGSTER_SETTINGS: Final = "dagster/dagster.yaml"

@@ -10,14 +10,14 @@ import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
 
-from warehouse import duck, last_release
+from warehouse import duck, kept, last_release
 from warehouse.errors import Fault, Refused
 from warehouse.files import canonical_json, fsync_dir, fsync_tree, pretty_json, sha256_bytes, sha256_file, unique_suffix
 from warehouse.fingerprint import fingerprint_of, table_digests, table_hashes
@@ -27,7 +27,7 @@ from warehouse.paths import Home, package_root, project_root
 from warehouse.records import RECORD_SCHEMAS, DeliveryRow
 from warehouse.waivers import Waiver
 
-DATABASE_NAME: Final = "candidate.duckdb"
+DATABASE_NAME: Final = kept.DATABASE_NAME
 SEAL_NAME: Final = "candidate.json"
 DBT_MANIFEST: Final = "manifest.json"
 BUILDING: Final = ".building-"
@@ -61,12 +61,19 @@ HELD_SCHEMA: Final = pa.schema(_HELD_TYPES)
 
 @dataclass(frozen=True)
 class Build:
-    """A candidate under construction: dbt writes into `database`, and its manifest.json belongs into `work_dir`."""
+    """A candidate under construction: dbt writes into `database`, and its manifest.json belongs into `work_dir`.
+
+    `sources` names for each table of schema `records` what it says, `years` the same for (table, year) of the record
+    tables; `kept` are the sources of the build whose tables this one begins with, None where it begins empty.
+    """
 
     candidate_id: str
     work_dir: Path
     database: Path
     inputs: dict[str, Any]
+    sources: Mapping[str, str] = field(default_factory=dict)
+    years: Mapping[tuple[str, int], str] = field(default_factory=dict)
+    kept: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True)
@@ -145,8 +152,11 @@ def begin(
     *,
     disclosed: str = "",
     last: pa.Table | None = None,
+    base: kept.Kept | None = None,
 ) -> Build:
-    """Open a fresh candidate database with schema `records` filled, in a work directory of its own.
+    """Open a candidate database with schema `records` filled, in a work directory of its own.
+
+    It begins with the tables of `base` (`warehouse.kept.find`) when these are unaltered, else empty.
 
     `chosen` is the active set (`Ledger.active_set`), with what was set aside if anything was, `feeds` what
     `sources.contract.feed_table` gives, `waivers` what `warehouse.waivers.read_waivers` gives: the gate may use these
@@ -166,21 +176,29 @@ def begin(
     build.inputs.update(held=held, disclosed=disclosed)
     with ExitStack() as unless_done:
         unless_done.callback(abandon, build)
-        _create_records(home, build.database, selection, feeds)
+        begins_with = base.sources if base is not None and kept.take(base, build.database) else None
         with duck.connect(build.database) as connection:
+            sources = _create_records(connection, home, selection, feeds)
             _create_table(connection, last_release.TABLE, last_release.SCHEMA.empty_table() if last is None else last)
+            kept.prepare(connection)
         unless_done.pop_all()
-    return build
+    return replace(build, sources=sources, years=_by_year(home, selection.active), kept=begins_with)
 
 
-def _create_records(home: Home, database: Path, selection: Selection, feeds: pa.Table) -> None:
-    with duck.connect(database) as connection:
-        connection.execute("CREATE SCHEMA records")
-        for table in RECORD_SCHEMAS:
-            create_record_view(connection, home, table, selection.active)
-        _create_table(connection, "delivery", _delivery_table(selection.active))
-        _create_table(connection, "held", _held_table(selection))
-        _create_table(connection, "feed", feeds)
+def _create_records(
+    connection: duckdb.DuckDBPyConnection, home: Home, selection: Selection, feeds: pa.Table
+) -> dict[str, str]:
+    """Schema `records`, over whatever stands there; returns for each of its tables a digest of what it says."""
+    connection.execute("CREATE SCHEMA IF NOT EXISTS records")
+    views = {table: create_record_view(connection, home, table, selection.active) for table in RECORD_SCHEMAS}
+    tables = {"delivery": _delivery_table(selection.active), "held": _held_table(selection), "feed": feeds}
+    for name, content in tables.items():
+        _create_table(connection, name, content)
+    # A record file is never changed under its name: the text of the view names all it says, given the same code.
+    return {name: sha256_bytes(text.encode()) for name, text in views.items()} | {
+        name: sha256_bytes(canonical_json([content.schema.names, content.to_pylist()]))
+        for name, content in tables.items()
+    }
 
 
 def _inputs(active: Iterable[DeliveryRow], code: str, waivers: Iterable[Waiver]) -> dict[str, Any]:
@@ -194,23 +212,45 @@ def _inputs(active: Iterable[DeliveryRow], code: str, waivers: Iterable[Waiver])
 
 def create_record_view(
     connection: duckdb.DuckDBPyConnection, home: Home, table: str, active: Sequence[DeliveryRow]
-) -> None:
-    """The view `records.<table>` of these deliveries, in the database in use. Raises Fault when a file is missing."""
-    paths = sorted(home.root / row.tables[table] for row in active if table in row.tables)
-    missing = [path for path in paths if not path.is_file()]
+) -> str:
+    """Make the view `records.<table>` of these deliveries in the database in use and return its text. Raises Fault when
+    a file is missing."""
+    missing = [path for path in _paths(home, table, active) if not path.is_file()]
     if missing:
         raise Fault(
             f"缺少 {len(missing)} 个记录文件，例如 {home.relative(missing[0])}。",
             "请执行 eduplan verify 查明原因；报送原件仍在 archive/ 中。",
         )
+    query = _record_query(home, table, active)
+    connection.execute(f"CREATE OR REPLACE VIEW records.{duck.ident(table)} AS {query}")
+    return query
+
+
+def _paths(home: Home, table: str, active: Iterable[DeliveryRow]) -> list[Path]:
+    return sorted(home.root / row.tables[table] for row in active if table in row.tables)
+
+
+def _record_query(home: Home, table: str, active: Sequence[DeliveryRow]) -> str:
+    paths = _paths(home, table, active)
     # Relative to the home, so that a copied home reads its own records: `duck.connect` says where a candidate's lie.
     named = [path.relative_to(home.root) for path in paths] if duck.can_search(home.root) else paths
     # NULLs of an empty Arrow table give DuckDB the types; an absent feed is an empty view of the right shape.
     source = f"read_parquet({duck.path_list(named)})" if paths else f"(SELECT {_typed_nulls(table)} WHERE false)"
     columns = ", ".join(duck.ident(name) for name in RECORD_SCHEMAS[table].names)
-    connection.execute(
-        f"CREATE VIEW records.{duck.ident(table)} AS SELECT {columns} FROM {source}{_laid_over(table, active)}"
-    )
+    return f"SELECT {columns} FROM {source}{_laid_over(table, active)}"
+
+
+def _by_year(home: Home, active: Sequence[DeliveryRow]) -> dict[tuple[str, int], str]:
+    """For each record table and year a digest of what it says of that year."""
+    years: dict[int, list[DeliveryRow]] = {}
+    for row in active:
+        years.setdefault(row.period, []).append(row)
+    return {
+        (table, year): sha256_bytes(_record_query(home, table, rows).encode())
+        for year, rows in sorted(years.items())
+        for table in RECORD_SCHEMAS
+        if any(table in row.tables for row in rows)
+    }
 
 
 def laid_over(table: str, active: Iterable[DeliveryRow]) -> list[tuple[str, str]]:
@@ -267,7 +307,7 @@ def _held_table(selection: Selection) -> pa.Table:
 
 def _create_table(connection: duckdb.DuckDBPyConnection, name: str, content: pa.Table) -> None:
     connection.register("incoming", content)
-    connection.execute(f"CREATE TABLE records.{duck.ident(name)} AS SELECT * FROM incoming")
+    connection.execute(f"CREATE OR REPLACE TABLE records.{duck.ident(name)} AS SELECT * FROM incoming")
     connection.unregister("incoming")
 
 

@@ -6,15 +6,14 @@ What belongs here: comparing two marts files. What does not: showing the differe
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
 
-from warehouse.duck import ident, open_database, rows, tables
-from warehouse.evidence import Lineage, lineage_in, lineage_of, responsible
+from warehouse.duck import attach, columns, ident, open_database, rows, tables
+from warehouse.evidence import lineage_in, lineage_of, responsible
 from warehouse.fingerprint import MARTS_SCHEMA
 
 # The marts a reader quotes from, with the columns that identify a value in them.
@@ -25,12 +24,11 @@ COMPARED: Final[dict[str, tuple[str, ...]]] = {
 FIRST_VERSION: Final = "1.0.0"
 
 Row = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class _Side:
-    columns: dict[str, dict[str, str]]
-    content: dict[str, dict[tuple[Any, ...], Row]]
+# table -> column -> type
+Shapes = dict[str, dict[str, str]]
+# The names under which the two sides are attached.
+_OLD: Final = "before"
+_NEW: Final = "opened"
 
 
 def compare(old: Path | None, new: Path, lineage: pa.Table | None = None) -> dict[str, Any]:
@@ -39,19 +37,24 @@ def compare(old: Path | None, new: Path, lineage: pa.Table | None = None) -> dic
     `deliveries` responsible (empty: none changed; None: not known). `old` None: everything is new and only counted.
     `lineage` is the new side's value lineage where the caller has it already. Raises Fault when a file cannot be
     opened."""
-    after = _read(new)
-    if old is None:
-        counts = {
-            name: {"added": len(after.content[name]), "removed": 0, "changed": 0} for name in sorted(after.content)
+    with open_database(new, name=_NEW) as connection:
+        after = _shapes(connection, _NEW)
+        if old is None:
+            return {"schema": _schema_changes({}, {}), "counts": _all_new(connection, after), "tables": {}}
+        # DuckDB attaches no file twice; one that is compared with itself differs in nothing.
+        before_name = _NEW if old.samefile(new) else _OLD
+        if before_name == _OLD:
+            attach(connection, old, _OLD)
+        before = _shapes(connection, before_name)
+        sides = {
+            name: _differing(connection, name, before.get(name), after.get(name), before_name)
+            for name in sorted(COMPARED)
+            if name in before or name in after
         }
-        return {"schema": _schema_changes({}, {}), "counts": counts, "tables": {}}
-    before = _read(old)
-    names = sorted(set(before.content) | set(after.content))
-    found = {name: _table_changes(name, before.content.get(name, {}), after.content.get(name, {})) for name in names}
-    present = lineage_of(new) if lineage is None else lineage_in(lineage)
-    _name_deliveries(found, before, lineage_of(old), present)
+    found = {name: _table_changes(name, *rows_of) for name, rows_of in sides.items()}
+    _name_deliveries(found, {name: earlier for name, (earlier, _) in sides.items()}, old, new, lineage)
     counts = {name: {kind: len(items) for kind, items in change.items()} for name, change in found.items()}
-    return {"schema": _schema_changes(before.columns, after.columns), "counts": counts, "tables": found}
+    return {"schema": _schema_changes(before, after), "counts": counts, "tables": found}
 
 
 def next_version(previous: str | None, changes: Mapping[str, Any]) -> str:
@@ -68,34 +71,46 @@ def next_version(previous: str | None, changes: Mapping[str, Any]) -> str:
     return f"{major}.{minor}.{patch + 1}"
 
 
-def _read(database: Path) -> _Side:
-    with open_database(database) as connection:
-        columns = {name: _columns(connection, name) for name in tables(connection, MARTS_SCHEMA)}
-        content = {name: _content(connection, name, columns[name]) for name in COMPARED if name in columns}
-    return _Side(columns, content)
+def _shapes(connection: duckdb.DuckDBPyConnection, database: str) -> Shapes:
+    shapes = columns(connection, MARTS_SCHEMA, database)
+    return {name: dict(shapes[name]) for name in tables(connection, MARTS_SCHEMA, database)}
 
 
-def _columns(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, str]:
-    found = rows(
-        connection,
-        "SELECT column_name, data_type FROM information_schema.columns"
-        " WHERE table_schema = ? AND table_name = ? ORDER BY ordinal_position",
-        [MARTS_SCHEMA, table],
+def _relation(database: str, table: str) -> str:
+    return f"{database}.{MARTS_SCHEMA}.{ident(table)}"
+
+
+def _all_new(connection: duckdb.DuckDBPyConnection, after: Shapes) -> dict[str, dict[str, int]]:
+    counts = {}
+    for name in sorted(set(COMPARED) & set(after)):
+        [(count,)] = rows(connection, f"SELECT count(*) FROM {_relation(_NEW, name)}")
+        counts[name] = {"added": count, "removed": 0, "changed": 0}
+    return counts
+
+
+def _differing(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    before: Mapping[str, str] | None,
+    after: Mapping[str, str] | None,
+    before_name: str,
+) -> tuple[dict[tuple[Any, ...], Row], dict[tuple[Any, ...], Row]]:
+    """The rows of both sides by key, at least those that are not the same on the other."""
+    old, new = (f"SELECT * FROM {_relation(database, table)}" for database in (before_name, _NEW))
+    if before == after and list(before or ()) == list(after or ()):
+        # Nearly all rows are: they need not be fetched.
+        old, new = f"{old} EXCEPT {new}", f"{new} EXCEPT {old}"
+    return (
+        {} if before is None else _keyed(connection, table, old),
+        {} if after is None else _keyed(connection, table, new),
     )
-    return {str(name): str(kind) for name, kind in found}
 
 
-def _content(
-    connection: duckdb.DuckDBPyConnection, table: str, columns: Mapping[str, str]
-) -> dict[tuple[Any, ...], Row]:
-    names = list(columns)
-    chosen = ", ".join(ident(name) for name in names)
-    found = rows(connection, f"SELECT {chosen} FROM {MARTS_SCHEMA}.{ident(table)}")
-    keyed = {}
-    for values in found:
-        row = dict(zip(names, values, strict=True))
-        keyed[tuple(row[name] for name in COMPARED[table])] = row
-    return keyed
+def _keyed(connection: duckdb.DuckDBPyConnection, table: str, query: str) -> dict[tuple[Any, ...], Row]:
+    cursor = connection.execute(query)
+    names = [column[0] for column in cursor.description or ()]
+    found = (dict(zip(names, values, strict=True)) for values in cursor.fetchall())
+    return {tuple(row[name] for name in COMPARED[table]): row for row in found}
 
 
 def _schema_changes(
@@ -133,23 +148,33 @@ def _table_changes(
 
 
 def _name_deliveries(
-    found: Mapping[str, dict[str, list[Row]]], before: _Side, old: Lineage | None, new: Lineage | None
+    found: Mapping[str, dict[str, list[Row]]],
+    before: Mapping[str, Mapping[tuple[Any, ...], Row]],
+    old: Path,
+    new: Path,
+    lineage: pa.Table | None,
 ) -> None:
     """Put the deliveries responsible beside every changed and removed row."""
-    for table, change in found.items():
-        content = before.content.get(table, {})
-        for item in change["changed"]:
-            row = content[tuple(item["key"].values())]
-            item["deliveries"] = _responsible(row, old, new)
-        for row in change["removed"]:
-            row["deliveries"] = _responsible(row, old, new)
+    asked = [
+        (item, key)
+        for table, change in found.items()
+        for item, row in (
+            *((item, before[table][tuple(item["key"].values())]) for item in change["changed"]),
+            *((row, row) for row in change["removed"]),
+        )
+        for key in [_value_of(row)]
+    ]
+    if not asked:
+        return
+    values = {key for _, key in asked}
+    earlier = lineage_of(old, values)
+    present = lineage_of(new, values) if lineage is None else lineage_in(lineage, values)
+    for item, key in asked:
+        item["deliveries"] = None if earlier is None or present is None else responsible(earlier, present, key)
 
 
-def _responsible(row: Row, old: Lineage | None, new: Lineage | None) -> list[str] | None:
-    if old is None or new is None:
-        return None
-    key = (str(row.get("indicator_id")), str(row["area_code"]), int(row["period"] if "period" in row else row["year"]))
-    return responsible(old, new, key)
+def _value_of(row: Row) -> tuple[str, str, int]:
+    return (str(row.get("indicator_id")), str(row["area_code"]), int(row["period"] if "period" in row else row["year"]))
 
 
 def _ordered(keys: set[tuple[Any, ...]]) -> list[tuple[Any, ...]]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+import yaml
 from open_data_contract_standard.model import CustomProperty, Description, OpenDataContractStandard
 from open_data_contract_standard.model import SchemaObject as OdcsObject
 from open_data_contract_standard.model import SchemaProperty as OdcsProperty
@@ -19,6 +20,7 @@ from open_data_contract_standard.model import SchemaProperty as OdcsProperty
 from warehouse.errors import Fault
 from warehouse.fingerprint import MARTS_SCHEMA
 
+_DUMPER: Final = yaml.CDumper if yaml.__with_libyaml__ else yaml.Dumper
 ODCS_VERSION: Final = "v3.0.2"
 _LOGICAL_TYPES: Final = {
     "VARCHAR": "string",
@@ -161,7 +163,9 @@ def contract(mart: MartDoc, *, version: str) -> str:
             )
         ],
     )
-    return str(model.to_yaml())
+    # As the model writes itself, by the same library's emitter in C where it was built in.
+    content = model.model_dump(exclude_defaults=True, exclude_none=True, by_alias=True)
+    return str(yaml.dump(content, Dumper=_DUMPER, sort_keys=False, allow_unicode=True))
 
 
 def _odcs_property(mart: MartDoc, column: ColumnDoc) -> OdcsProperty:

@@ -1,9 +1,10 @@
 """The disclosure step: cells that could tell about single persons, or one school's money, leave the marts before
 anybody judges or sees them.
 
-What belongs here: the order of the step. What does not: the policy (`warehouse.disclosure_policy`), finding cells and
-how they hang together (`warehouse.disclosure_cells`), the linear algebra (`warehouse.suppression`), taking cells out
-(`warehouse.disclosure_marks`) and the rules that check the result (`expectations`).
+What belongs here: the order of the step. What does not: the policy (`warehouse.disclosure_policy`), finding cells
+(`warehouse.disclosure_cells`) and how they hang together (`warehouse.disclosure_equations`), the linear algebra
+(`warehouse.suppression`), taking cells out (`warehouse.disclosure_marks`) and the rules that check the result
+(`expectations`).
 
 A suppressed number is NULL, and the text column `suppressed` of its row names the column; CSV, screen and report show
 the symbol. What an earlier release suppressed stays suppressed, and what it published counts as known: so two releases
@@ -12,11 +13,13 @@ subtracted from each other give no more than each of them alone.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from warehouse import duck
-from warehouse.disclosure_cells import Sheet, read_earlier, read_sheet
+from warehouse.disclosure_cells import Sheet, read_sheet
+from warehouse.disclosure_equations import equations
 from warehouse.disclosure_marks import take_out
 from warehouse.disclosure_policy import Policy, policy
 from warehouse.errors import Refused
@@ -38,20 +41,22 @@ def protect(database: Path, previous: Path | None, *, rules: Policy | None = Non
     whose place among the others is not known.
     """
     book = rules if rules is not None else policy()
-    earlier = read_earlier(previous, book)
-    with duck.connect(database) as connection:
-        sheet = read_sheet(connection, book, earlier)
-        hidden, left = complete(sheet.cells, sheet.equations, sheet.primary, least=book.k)
+    with ExitStack() as opened:
+        told = opened.enter_context(duck.open_database(previous)) if previous is not None else None
+        connection = opened.enter_context(duck.connect(database))
+        sheet = read_sheet(connection, told, book)
+        primary = sheet.primary
+        hidden, left = complete(sheet.cells, equations(connection, book, sheet), primary, least=book.k)
         _check(sheet, left)
         take_out(connection, book, sheet, hidden)
-    return Outcome(len(sheet.primary), len(hidden) - len(sheet.primary))
+    return Outcome(len(primary), len(hidden) - len(primary))
 
 
 def _check(sheet: Sheet, left: frozenset[int]) -> None:
-    open_cells = [cell for cell in left if not sheet.cells[cell].known]
+    open_cells = [cell for cell in left if not sheet.known[cell]]
     if open_cells:
-        names = {number: key for key, number in sheet.number.items()}
-        shown = "；".join("/".join(map(str, (names[cell][0], *names[cell][1]))) for cell in sorted(open_cells)[:3])
+        named = [sheet.named(cell) for cell in sorted(open_cells)[:3]]
+        shown = "；".join("/".join(map(str, (table, *place))) for table, place, _ in named)
         raise Refused(
             f"披露控制：{len(open_cells)} 个应隐去的单元格仍可由公布的合计推算，未构建。例如 {shown}。",
             "请检查 disclosure.yaml 中的表间关系；不要调低 k。",

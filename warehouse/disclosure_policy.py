@@ -16,6 +16,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from warehouse.errors import Fault
 
 POLICY_FILE: Final = Path(__file__).with_name("disclosure.yaml")
+# The parser in C reads the same; it takes a tenth of the time where it was built in.
+_LOADER: Final = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 FACTS: Final = "fct_indicator_value"
 FACT_KEY: Final = ("indicator_id", "area_code", "period")
 
@@ -180,6 +182,6 @@ def is_taken_out(row: Mapping[str, object], column: str) -> bool:
 def policy() -> Policy:
     """The shipped policy, read once. Raises Fault when it is not valid."""
     try:
-        return Policy.model_validate(yaml.safe_load(POLICY_FILE.read_text(encoding="utf-8")))
+        return Policy.model_validate(yaml.load(POLICY_FILE.read_bytes(), _LOADER))  # noqa: S506 - both are safe loaders
     except (OSError, yaml.YAMLError, ValidationError) as error:
         raise Fault(f"披露控制配置 {POLICY_FILE.name} 不合规：{error}", "请按文件开头的说明修改。") from error

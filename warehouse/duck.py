@@ -68,20 +68,28 @@ def can_search(root: Path) -> bool:
     return "," not in str(root)
 
 
-def open_database(path: Path, *, memory: str | None = None) -> duckdb.DuckDBPyConnection:
-    """Open a file read-only under the fixed name `opened`, so that `marts.<table>` and `audit.<table>` resolve.
+def open_database(path: Path, *, memory: str | None = None, name: str = "opened") -> duckdb.DuckDBPyConnection:
+    """Open a file read-only under a fixed name, so that `marts.<table>` and `audit.<table>` resolve.
 
     Opened directly, a file named marts.duckdb has a catalog `marts` beside its schema `marts`, and DuckDB then refuses
     `marts.<table>` as ambiguous (it wants `marts.marts.<table>`). Raises Fault.
     """
     connection = connect(memory=memory)
     try:
-        connection.execute(f"ATTACH {literal(str(path))} AS opened (READ_ONLY)")
-    except (duckdb.IOException, duckdb.BinderException, duckdb.SerializationException) as error:
+        attach(connection, path, name)
+    except Fault:
         connection.close()
-        raise Fault(f"打不开数据库文件 {path}。", "请确认文件存在、完整，且没有别的程序正在写它。") from error
-    connection.execute("USE opened")
+        raise
+    connection.execute(f"USE {ident(name)}")
     return connection
+
+
+def attach(connection: duckdb.DuckDBPyConnection, path: Path, name: str) -> None:
+    """Attach a file read-only under a name. Raises Fault."""
+    try:
+        connection.execute(f"ATTACH {literal(str(path))} AS {ident(name)} (READ_ONLY)")
+    except (duckdb.IOException, duckdb.BinderException, duckdb.SerializationException) as error:
+        raise Fault(f"打不开数据库文件 {path}。", "请确认文件存在、完整，且没有别的程序正在写它。") from error
 
 
 def ident(name: str) -> str:
@@ -119,6 +127,23 @@ def tables(connection: duckdb.DuckDBPyConnection, schema: str, database: str | N
     if views:
         raise Fault(f"{schema} 中有视图 {'、'.join(views)}，只允许实表。", "请在 dbt 模型中改为 materialized: table。")
     return [str(name) for name, _ in found]
+
+
+def columns(
+    connection: duckdb.DuckDBPyConnection, schema: str, database: str | None = None
+) -> dict[str, list[tuple[str, str]]]:
+    """Table of a schema -> name and type of each of its columns, in their order.
+
+    `information_schema.columns` is a view over the same function and says the same in four times the time.
+    """
+    query = (
+        "SELECT table_name, column_name, data_type FROM duckdb_columns()"
+        " WHERE schema_name = ? AND database_name = coalesce(?, current_database()) ORDER BY table_name, column_index"
+    )
+    found: dict[str, list[tuple[str, str]]] = {}
+    for table, column, kind in rows(connection, query, [schema, database]):
+        found.setdefault(str(table), []).append((str(column), str(kind)))
+    return found
 
 
 def _no_glob(path: Path) -> str:

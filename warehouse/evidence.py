@@ -6,7 +6,7 @@ does not: how a row comes to count (`dbt_project/models/evidence/`), and how an 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -15,6 +15,7 @@ from typing import Any, Final
 
 import duckdb
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from warehouse import duck
 from warehouse.candidate import DATABASE_NAME
@@ -22,6 +23,9 @@ from warehouse.errors import Fault
 from warehouse.manifest import Release
 from warehouse.marts_file import MARTS_FILE
 from warehouse.paths import Home
+
+# indicator, area, year
+Value = tuple[str, str, int]
 
 EVIDENCE_SCHEMA: Final = "evidence"
 CONTRIBUTIONS: Final = "evi_contribution"
@@ -182,35 +186,49 @@ def value_lineage(database: Path) -> pa.Table | None:
 class Lineage:
     """(indicator, area, period) -> deliveries, and delivery -> (feed, period) of those that are in it."""
 
-    deliveries: dict[tuple[str, str, int], frozenset[str]]
+    deliveries: dict[Value, frozenset[str]]
     kinds: dict[str, tuple[str, int]]
 
 
-def lineage_of(database: Path) -> Lineage | None:
+def lineage_of(database: Path, values: Collection[Value] | None = None) -> Lineage | None:
     """The value lineage of a release's marts file or of a candidate; None when it names none. Raises Fault."""
     with duck.open_database(database) as connection:
         published = VALUE_LINEAGE in duck.tables(connection, "audit")
         found = connection.execute(_LINEAGE).to_arrow_table() if published else None
-    return lineage_in(value_lineage(database) if found is None else found)
+    return lineage_in(value_lineage(database) if found is None else found, values)
 
 
-def lineage_in(table: pa.Table | None) -> Lineage | None:
-    """What `value_lineage` found, for looking things up; None when it names none."""
+def lineage_in(table: pa.Table | None, values: Collection[Value] | None = None) -> Lineage | None:
+    """What `value_lineage` found, for looking things up, of these values alone where they are named; None when it names
+    none."""
     if table is None or table.num_rows == 0:
         return None
-    sets: dict[tuple[str, str, int], set[str]] = {}
     kinds: dict[str, tuple[str, int]] = {}
-    for indicator, area, period, feed, delivery in zip(*(column.to_pylist() for column in table.columns), strict=True):
-        sets.setdefault((indicator, area, period), set()).add(delivery)
+    for row in table.group_by(["delivery_id", "feed", "period"]).aggregate([]).to_pylist():
         # A cohort's first year stands behind a later year too; a delivery is of its own, the earliest.
-        kinds[delivery] = min(kinds.get(delivery, (feed, period)), (feed, period))
-    return Lineage({key: frozenset(names) for key, names in sets.items()}, kinds)
+        kind = (row["feed"], row["period"])
+        kinds[row["delivery_id"]] = min(kinds.get(row["delivery_id"], kind), kind)
+    sets: dict[Value, set[str]] = {}
+    wanted = table if values is None else _about(table, values)
+    names = ("indicator_id", "area_code", "period", "delivery_id")
+    for *value, delivery in zip(*(wanted.column(name).to_pylist() for name in names), strict=True):
+        sets.setdefault(tuple(value), set()).add(delivery)
+    return Lineage({key: frozenset(found) for key, found in sets.items()}, kinds)
+
+
+def _about(table: pa.Table, values: Collection[Value]) -> pa.Table:
+    """The rows about these values, and some of others: all combinations of their indicators and areas."""
+    mask = [
+        pc.is_in(table.column(name), value_set=pa.array(sorted({value[at] for value in values}), pa.string()))
+        for at, name in enumerate(("indicator_id", "area_code"))
+    ]
+    return table.filter(pc.and_(*mask))
 
 
 _LINEAGE: Final = "SELECT indicator_id, area_code, period, feed, delivery_id FROM audit.value_lineage"
 
 
-def responsible(old: Lineage, new: Lineage, key: tuple[str, str, int]) -> list[str]:
+def responsible(old: Lineage, new: Lineage, key: Value) -> list[str]:
     """The deliveries that came or went behind a value between two releases, sorted; empty when none did.
 
     Where none of its own did, those of its feeds and its year elsewhere: a person counts in one district only, so a

@@ -8,52 +8,72 @@ from __future__ import annotations
 
 import codecs
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 import duckdb
 
-from warehouse.disclosure_cells import MARKS
+from warehouse.disclosure_grid import MARKS
 from warehouse.disclosure_policy import policy
-from warehouse.duck import connect, ident, literal, rows, tables
+from warehouse.duck import attach, columns, connect, ident, literal, rows, tables
 from warehouse.errors import Fault
 from warehouse.fingerprint import MARTS_SCHEMA, fingerprint
+from warehouse.unchanged import NOTHING, Unchanged
 
 MARTS_FILE: Final = "marts.duckdb"
 # The oldest format that carries everything used here: drivers from DuckDB 1.0 on can read it.
 STORAGE_VERSION: Final = "v1.0.0"
+_EXPORTED: Final = ("parquet", "csv")
 # A cell that begins so is a formula to a spreadsheet.
 _DANGEROUS: Final = r"^[=+\-@\t\r]"
 
 MartColumns = dict[str, list[tuple[str, str]]]
 
 
-def copy_marts(
-    source: Path, folder: Path, expected: str, add: Callable[[duckdb.DuckDBPyConnection, str], None] | None = None
-) -> MartColumns:
-    """Write `marts.duckdb`, parquet/ and csv/ into `folder` from the candidate's database; `add` may create further
-    schemas in the new database (it gets the connection and the attached name).
+@dataclass(frozen=True)
+class Copied:
+    """The marts as published: mart -> [(column, type)], and the files that were linked and not written."""
 
-    Returns mart -> [(column, type)]. Raises Fault when the copy's fingerprint is not the `expected` one.
+    columns: MartColumns
+    linked: frozenset[str]
+
+
+def copy_marts(
+    source: Path,
+    folder: Path,
+    expected: str,
+    add: Callable[[duckdb.DuckDBPyConnection, str], None] | None = None,
+    same: Unchanged = NOTHING,
+) -> Copied:
+    """Write `marts.duckdb`, parquet/ and csv/ into `folder` from the candidate's database; `add` may create further
+    schemas in the new database (it gets the connection and the attached name). Files of tables that are the `same` in
+    the standing release are linked.
+
+    Raises Fault when the copy's fingerprint is not the `expected` one.
     """
     target = folder / MARTS_FILE
+    for kind in _EXPORTED:
+        (folder / kind).mkdir(exist_ok=True)
     with connect() as connection:
-        connection.execute(f"ATTACH {literal(str(source))} AS judged (READ_ONLY)")
+        attach(connection, source, "judged")
         connection.execute(f"ATTACH {literal(str(target))} AS published (STORAGE_VERSION {literal(STORAGE_VERSION)})")
         connection.execute(f"CREATE SCHEMA published.{MARTS_SCHEMA}")
         names = tables(connection, MARTS_SCHEMA, "judged")
+        shapes = columns(connection, MARTS_SCHEMA, "judged")
+        linked: set[str] = set()
         for name in names:
             _copy_table(connection, name)
-            _export(connection, name, folder)
+            linked |= _export(connection, name, shapes[name], folder, same)
+        _copy_comments(connection)
         if add is not None:
             add(connection, "published")
-        columns = {name: [(column, kind) for column, kind in _columns(connection, name)] for name in names}
         connection.execute("DETACH published")
         _add_short_names(connection, target, names)
     if fingerprint(target) != expected:
         raise Fault("发布文件与通过检查的候选内容不一致，未发布。", "请检查磁盘后重试。")
-    return columns
+    return Copied({name: shapes[name] for name in names}, frozenset(linked))
 
 
 def _add_short_names(connection: duckdb.DuckDBPyConnection, target: Path, names: list[str]) -> None:
@@ -75,26 +95,46 @@ def _copy_table(connection: duckdb.DuckDBPyConnection, name: str) -> None:
     table = f"{MARTS_SCHEMA}.{ident(name)}"
     # Sorted, so that equal content gives equal files and neighbouring rows compress well.
     connection.execute(f"CREATE TABLE published.{table} AS SELECT * FROM judged.{table} ORDER BY ALL")
-    where = "WHERE database_name = 'judged' AND schema_name = ? AND table_name = ? AND comment IS NOT NULL"
-    for (comment,) in rows(connection, f"SELECT comment FROM duckdb_tables() {where}", [MARTS_SCHEMA, name]):
-        connection.execute(f"COMMENT ON TABLE published.{table} IS {literal(comment)}")
-    found = rows(connection, f"SELECT column_name, comment FROM duckdb_columns() {where}", [MARTS_SCHEMA, name])
-    for column, comment in found:
-        connection.execute(f"COMMENT ON COLUMN published.{table}.{ident(column)} IS {literal(comment)}")
 
 
-def _export(connection: duckdb.DuckDBPyConnection, name: str, folder: Path) -> None:
-    for kind in ("parquet", "csv"):
-        (folder / kind).mkdir(exist_ok=True)
+def _copy_comments(connection: duckdb.DuckDBPyConnection) -> None:
+    where = "WHERE database_name = 'judged' AND schema_name = ? AND comment IS NOT NULL ORDER BY ALL"
+    found = [
+        (f"TABLE published.{MARTS_SCHEMA}.{ident(name)}", comment)
+        for name, comment in rows(
+            connection, f"SELECT table_name, comment FROM duckdb_tables() {where}", [MARTS_SCHEMA]
+        )
+    ]
+    query = f"SELECT table_name, column_name, comment FROM duckdb_columns() {where}"
+    found += [
+        (f"COLUMN published.{MARTS_SCHEMA}.{ident(name)}.{ident(column)}", comment)
+        for name, column, comment in rows(connection, query, [MARTS_SCHEMA])
+    ]
+    if found:
+        connection.execute("; ".join(f"COMMENT ON {what} IS {literal(comment)}" for what, comment in found))
+
+
+def _export(
+    connection: duckdb.DuckDBPyConnection,
+    name: str,
+    shape: Sequence[tuple[str, str]],
+    folder: Path,
+    same: Unchanged,
+) -> set[str]:
+    """Write or link the files of a mart; returns those that were linked."""
+    files = {kind: f"{kind}/{name}.{kind}" for kind in _EXPORTED}
+    linked = {file for file in files.values() if name in same.tables and same.link(file, folder / file)}
     table = f"published.{MARTS_SCHEMA}.{ident(name)}"
-    parquet = literal(str(folder / "parquet" / f"{name}.parquet"))
-    connection.execute(f"COPY {table} TO {parquet} (FORMAT parquet, COMPRESSION zstd)")
-    plain = folder / "csv" / f".{name}.plain"
-    columns = _columns(connection, name)
-    marked = any(column == MARKS for column, _ in columns)
-    chosen = ", ".join(_guarded(column, kind, marked=marked) for column, kind in columns)
-    connection.execute(f"COPY (SELECT {chosen} FROM {table}) TO {literal(str(plain))} (FORMAT csv, HEADER)")
-    _with_bom(plain, folder / "csv" / f"{name}.csv")
+    if files["parquet"] not in linked:
+        parquet = literal(str(folder / files["parquet"]))
+        connection.execute(f"COPY {table} TO {parquet} (FORMAT parquet, COMPRESSION zstd)")
+    if files["csv"] not in linked:
+        plain = folder / "csv" / f".{name}.plain"
+        marked = any(column == MARKS for column, _ in shape)
+        chosen = ", ".join(_guarded(column, kind, marked=marked) for column, kind in shape)
+        connection.execute(f"COPY (SELECT {chosen} FROM {table}) TO {literal(str(plain))} (FORMAT csv, HEADER)")
+        _with_bom(plain, folder / files["csv"])
+    return linked
 
 
 def _with_bom(plain: Path, target: Path) -> None:
@@ -116,13 +156,3 @@ def _guarded(column: str, kind: str, *, marked: bool) -> str:
         # A blank would read as "no value": what was taken out says so.
         return f"CASE WHEN {taken_out} THEN {symbol} ELSE CAST({name} AS VARCHAR) END AS {name}"
     return f"CASE WHEN regexp_matches({name}, {literal(_DANGEROUS)}) THEN '''' || {name} ELSE {name} END AS {name}"
-
-
-def _columns(connection: duckdb.DuckDBPyConnection, name: str) -> list[tuple[str, str]]:
-    found = rows(
-        connection,
-        "SELECT column_name, data_type FROM duckdb_columns()"
-        " WHERE database_name = 'judged' AND schema_name = ? AND table_name = ? ORDER BY column_index",
-        [MARTS_SCHEMA, name],
-    )
-    return [(str(column), str(kind)) for column, kind in found]

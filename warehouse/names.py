@@ -15,20 +15,22 @@ import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from functools import cache
-from pathlib import Path
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
+from warehouse.files import sha256_bytes
 from warehouse.masking import MASK
-from warehouse.paths import package_root, project_root
+from warehouse.program import own_texts
 
 # Feeds whose contract knows headers of names; a test compares it with the contracts.
 NAMED_FEEDS: Final = frozenset({"teacher_register"})
 SHORTEST: Final = 2
 LONGEST: Final = 15
 _BYTES: Final = 8
+_BEGIN_BITS: Final = 22
+_BEHIND_BITS: Final = np.uint64(64 - _BEGIN_BITS)
 _HAN: Final = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
 _RUN: Final = re.compile(f"[{_HAN}][{_HAN}·•・]*[{_HAN}]")
 _TITLES: Final = (
@@ -37,9 +39,6 @@ _TITLES: Final = (
 )
 _BEFORE: Final = re.compile(f"^(?:{'|'.join(sorted(_TITLES, key=len, reverse=True))})")
 _BEHIND: Final = re.compile(f"(?:{'|'.join(sorted(_TITLES, key=len, reverse=True))})$")
-# What the program itself says cannot come from a register. The makers of sample persons do hold names.
-_TEXTS: Final = {".csv", ".yaml", ".yml", ".md", ".py", ".j2", ".sql", ".txt"}
-_NOT_WORDS: Final = {"sample", "target", "logs", "dbt_packages", "__pycache__"}
 
 Marks = npt.NDArray[np.uint64]
 
@@ -69,16 +68,20 @@ class NameMarks:
         if not words:
             return set()
         asked = marks_of(self.key, words)
-        found = np.zeros(len(words), dtype=np.bool_)
-        for marks in self.marks:
-            if len(marks):
-                at = np.minimum(np.searchsorted(marks, asked), len(marks) - 1)
-                found |= marks[at] == asked
+        # Registers hold millions of marks: which of them begin like one that is asked is seen without a search.
+        begins = np.zeros(1 << _BEGIN_BITS, dtype=np.bool_)
+        begins[asked >> _BEHIND_BITS] = True
+        alike = [marks[begins[marks >> _BEHIND_BITS]] for marks in self.marks]
+        found = np.isin(asked, np.concatenate(alike)) if alike else np.zeros(len(words), dtype=np.bool_)
         return {word for word, hit in zip(words, found, strict=True) if hit}
+
+    def digest(self) -> str:
+        """SHA-256 over all marks: two sets of the same names under the same key have the same."""
+        return sha256_bytes(b"".join(sorted(hashlib.sha256(marks.tobytes()).digest() for marks in self.marks)))
 
     def names_in(self, texts: Iterable[str]) -> set[str]:
         """Every name that stands in one of the texts."""
-        return self.known({word for text in texts for word in words_of(text)})
+        return self.known(words_of("\n".join(texts)))
 
     def mask(self, text: str) -> str:
         """The text with names blacked out."""
@@ -101,7 +104,7 @@ def _masked_run(run: str, names: Collection[str]) -> str:
 
 def words_of(text: str) -> set[str]:
     """What could be a name in a text: runs of Chinese characters, as they are and without a title."""
-    return {word for run in _RUN.findall(text) for word in _words(run)}
+    return {word for run in set(_RUN.findall(text)) for word in _words(run)}
 
 
 def _words(run: str) -> set[str]:
@@ -111,18 +114,5 @@ def _words(run: str) -> set[str]:
 
 @cache
 def vocabulary() -> frozenset[str]:
-    """Every word in the program's own texts: seeds, contracts, rules, templates and code. Raises OSError."""
-    return frozenset(word for path in _own_texts() for word in words_of(path.read_text(encoding="utf-8")))
-
-
-def _own_texts() -> list[Path]:
-    roots = [project_root() / "dbt_project", *(package_root() / room for room in _ROOMS)]
-    return sorted(
-        path
-        for root in roots
-        for path in root.rglob("*")
-        if path.suffix in _TEXTS and path.is_file() and not _NOT_WORDS.intersection(path.relative_to(root).parts)
-    )
-
-
-_ROOMS: Final = ("sources", "warehouse", "expectations", "orchestration")
+    """Every word in the program's own texts: they cannot come from a register. Raises OSError."""
+    return frozenset(words_of("\n".join(path.read_text(encoding="utf-8") for path in own_texts().values())))

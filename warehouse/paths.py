@@ -110,6 +110,11 @@ class Home:
         return self.root / "sources"
 
     @property
+    def looks(self) -> Path:
+        """What the last look at an embedded finance database found; it may go at any time."""
+        return self.root / "looks" / "finance.json"
+
+    @property
     def key_file(self) -> Path:
         """The pseudonymisation key (mode 0600)."""
         return self.root / "secret.key"

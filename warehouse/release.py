@@ -28,7 +28,7 @@ from warehouse.dictionary import contract, dictionary, read_docs
 from warehouse.errors import Fault, Refused, UsageError
 from warehouse.evidence import value_lineage
 from warehouse.files import fsync_dir, fsync_tree, pretty_json, replace_symlink, sha256_file, unique_suffix
-from warehouse.fingerprint import fingerprint
+from warehouse.fingerprint import fingerprint_of, table_digests, table_hashes
 from warehouse.lease import Fence, held
 from warehouse.ledger import Ledger, ReleaseRow
 from warehouse.manifest import (
@@ -41,13 +41,15 @@ from warehouse.manifest import (
     read_release,
     releases,
 )
-from warehouse.marts_file import MARTS_FILE, MartColumns, copy_marts
+from warehouse.marts_file import MARTS_FILE, Copied, MartColumns, copy_marts
 from warehouse.materiality import Acknowledgement
 from warehouse.names import NAMED_FEEDS, NameMarks, masked
 from warehouse.paths import Home
+from warehouse.program import program_digest
 from warehouse.reconcile import settle_releases
-from warehouse.scan import exposures
+from warehouse.scan import Searched, exposures
 from warehouse.signing import PUBLIC_KEY, load_or_create, public_pem
+from warehouse.unchanged import Made, Unchanged, since
 from warehouse.verdict import Verdict
 from warehouse.waived import Guards
 
@@ -60,6 +62,7 @@ PUBLISH_LOCK: Final = "publish"
 REPORT: Final = "quality/index.html"
 VERDICT_FILE: Final = "quality/verdict.json"
 _RESERVED_FOLDERS: Final = (("parquet",), ("csv",), ("contracts",))
+_READ_ONLY: Final = 0o444
 _STAMP: Final = "%Y%m%dT%H%M%S%z"
 
 
@@ -79,6 +82,8 @@ class _Plan:
     guards: Guards
     names: NameMarks | None
     lineage: pa.Table | None
+    made: Made
+    same: Unchanged
 
 
 def publish(
@@ -104,7 +109,7 @@ def publish(
     files = _check_artefacts(artefacts, verdict)
     with held(home, ledger, PUBLISH_LOCK) as own:
         settle_releases(home, ledger)
-        _check_proof(home, ledger, candidate, verdict)
+        tables = _check_proof(home, ledger, candidate, verdict)
         _check_names(candidate, names)
         standing = current(home)
         if standing is not None and _is_same(standing, candidate, verdict):
@@ -115,9 +120,22 @@ def publish(
         told = _acknowledged(home, standing, candidate, changes)
         release_id, instant = _next_id(standing, candidate.fingerprint)
         signer = load_or_create(home)
-        stamp, guarding = instant.isoformat(), guards or {}
+        made = Made(tables, program_digest(), names.digest() if names is not None else "")
         plan = _Plan(
-            release_id, stamp, candidate, verdict, standing, files, signer, changes, told, guarding, names, lineage
+            release_id=release_id,
+            published_at=instant.isoformat(),
+            candidate=candidate,
+            verdict=verdict,
+            previous=standing,
+            artefacts=files,
+            signer=signer,
+            changes=changes,
+            acknowledgement=told,
+            guards=guards or {},
+            names=names,
+            lineage=lineage,
+            made=made,
+            same=since(standing, made, ledger.releases()),
         )
         release = _build(home, ledger, plan)
         ledger.record_release(release.row(), fences=[*fences, own], flip=lambda: _flip(home, release))
@@ -152,7 +170,8 @@ def _deliveries_differ(standing: Release, candidate: Candidate, changes: Mapping
 # -- proof ------------------------------------------------------------------------------------------------------------
 
 
-def _check_proof(home: Home, ledger: Ledger, candidate: Candidate, verdict: Verdict) -> None:
+def _check_proof(home: Home, ledger: Ledger, candidate: Candidate, verdict: Verdict) -> dict[str, str]:
+    """Mart -> SHA-256 of what it says, found out here and now. Raises Refused."""
     name = candidate.candidate_id
     if verdict.candidate_id != name:
         raise Refused(f"拒绝发布：裁决针对的是候选 {verdict.candidate_id}，不是 {name}。", "请对本候选重新执行检查。")
@@ -166,7 +185,7 @@ def _check_proof(home: Home, ledger: Ledger, candidate: Candidate, verdict: Verd
             f"拒绝发布：对候选 {name} 的裁决与台账登记的不一致，裁决被改动过或已过时。", "请重新执行质量检查。"
         )
     _check_waivers(candidate, verdict)
-    _check_candidate(home, candidate, verdict)
+    return _check_candidate(home, candidate, verdict)
 
 
 def _check_names(candidate: Candidate, names: NameMarks | None) -> None:
@@ -192,10 +211,11 @@ def _check_waivers(candidate: Candidate, verdict: Verdict) -> None:
             raise Refused(f"拒绝发布：{problem}。", "请处理不合格的行，或申请新的豁免后重新运行。")
 
 
-def _check_candidate(home: Home, candidate: Candidate, verdict: Verdict) -> None:
+def _check_candidate(home: Home, candidate: Candidate, verdict: Verdict) -> dict[str, str]:
     name = candidate.candidate_id
     sealed = candidates.load(home, name)
-    content = fingerprint(sealed.database)
+    digests = table_digests(sealed.database)
+    content = fingerprint_of(digests)
     if not content == sealed.fingerprint == candidate.fingerprint:
         raise Refused(
             f"拒绝发布：候选 {name} 的内容在封存之后被改动（指纹应为 {sealed.fingerprint[:8]}，实为 {content[:8]}）。",
@@ -211,6 +231,7 @@ def _check_candidate(home: Home, candidate: Candidate, verdict: Verdict) -> None
     if not manifest.is_file() or sha256_file(manifest) != expected:
         raise Refused(f"拒绝发布：候选 {name} 的 dbt manifest 缺失，或在封存之后被替换。", "请重新运行构建。")
     _check_verdict_file(sealed.path / "verdict.json", verdict)
+    return table_hashes(digests)
 
 
 def _check_verdict_file(path: Path, verdict: Verdict) -> None:
@@ -262,8 +283,8 @@ def _build(home: Home, ledger: Ledger, plan: _Plan) -> Release:
 
 def _fill(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path) -> None:
     version = next_version(plan.previous.manifest["data_version"] if plan.previous else None, plan.changes)
-    columns = _write_marts(home, ledger, plan, work_dir, version)
-    _write_documents(plan, work_dir, columns, version)
+    marts = _write_marts(home, ledger, plan, work_dir, version)
+    _write_documents(plan, work_dir, marts.columns, version)
     ends = {"from": plan.previous.release_id if plan.previous else None, "to": plan.release_id}
     (work_dir / "changes.json").write_bytes(pretty_json({**ends, **plan.changes}))
     for name, data in sorted(plan.artefacts.items()):
@@ -271,14 +292,22 @@ def _fill(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(_without_names(plan, name, data))
     (work_dir / PUBLIC_KEY).write_bytes(public_pem(plan.signer))
-    manifest = _manifest(ledger, plan, list_files(work_dir), version)
+    files = list_files(work_dir)
+    _check_linked(plan.same, marts.linked, files)
+    manifest = _manifest(ledger, plan, files, version)
     content = pretty_json(manifest)
     (work_dir / MANIFEST_NAME).write_bytes(content)
     (work_dir / SIGNATURE_NAME).write_bytes(sign_release(plan.signer, manifest, content))
-    _check_exposures(plan, work_dir)
+    _check_exposures(plan, work_dir, marts.linked)
     for path in work_dir.rglob("*"):
-        if path.is_file():
-            path.chmod(0o444)
+        if path.is_file() and path.stat().st_mode & 0o777 != _READ_ONLY:
+            path.chmod(_READ_ONLY)
+
+
+def _check_linked(same: Unchanged, linked: frozenset[str], files: Mapping[str, Mapping[str, Any]]) -> None:
+    """Raise Fault when a file that was linked was altered since: its new hash must not be signed."""
+    if altered := sorted(name for name in linked if files[name]["sha256"] != same.files[name]):
+        raise Fault(f"发布 {same.folder.name} 的文件 {altered[0]} 刚被改动。", "请执行 eduplan verify 查明原因。")
 
 
 def _without_names(plan: _Plan, name: str, data: bytes) -> bytes:
@@ -290,9 +319,11 @@ def _without_names(plan: _Plan, name: str, data: bytes) -> bytes:
     return data if masked_text == text else masked_text.encode()
 
 
-def _check_exposures(plan: _Plan, work_dir: Path) -> None:
-    """The last look at everything that would be published. Raises Refused naming each place that shows a person."""
-    if found := exposures(work_dir, plan.names):
+def _check_exposures(plan: _Plan, work_dir: Path, linked: frozenset[str]) -> None:
+    """The last look at everything that would be published, but for what passed it before, for the same names by the
+    same program. Raises Refused naming each place that shows a person."""
+    searched = Searched(linked, plan.same.tables) if plan.same.searched else None
+    if found := exposures(work_dir, plan.names, searched):
         raise Refused(
             f"拒绝发布：候选 {plan.candidate.candidate_id} 的发布内容中有 {len(found)} 处疑似个人信息："
             f"{'；'.join(item.line() for item in found)}。",
@@ -300,7 +331,7 @@ def _check_exposures(plan: _Plan, work_dir: Path) -> None:
         )
 
 
-def _write_marts(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path, version: str) -> MartColumns:
+def _write_marts(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path, version: str) -> Copied:
     history = [*ledger.releases(), _coming_row(plan, version)]
     deliveries = ledger.deliveries()
 
@@ -319,7 +350,7 @@ def _write_marts(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path, versio
         if plan.names is not None:
             mask_names(connection, database, plan.names)
 
-    return copy_marts(plan.candidate.database, work_dir, plan.candidate.fingerprint, add)
+    return copy_marts(plan.candidate.database, work_dir, plan.candidate.fingerprint, add, plan.same)
 
 
 def _coming_row(plan: _Plan, version: str) -> ReleaseRow:
@@ -366,6 +397,7 @@ def _manifest(ledger: Ledger, plan: _Plan, files: Mapping[str, Any], version: st
             "duckdb": duckdb.__version__,
             "rules": plan.verdict.rules_version,
         },
+        "made": asdict(plan.made),
         "verdict": {
             "digest": plan.verdict.digest(),
             "rules_version": plan.verdict.rules_version,

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from html.parser import HTMLParser
 from pathlib import Path
@@ -23,6 +23,7 @@ import duckdb
 
 from warehouse import duck
 from warehouse.errors import Fault
+from warehouse.fingerprint import MARTS_SCHEMA
 from warehouse.masking import shows_number
 from warehouse.names import NameMarks, words_of
 
@@ -46,17 +47,28 @@ class Exposure:
         return f"{self.file}{'（' + self.place + '）' if self.place else ''}有{self.what_zh}"
 
 
-def exposures(folder: Path, names: NameMarks | None) -> list[Exposure]:
-    """Every place of a release folder that shows a person, in the order of files; `names` None: numbers only.
+@dataclass(frozen=True)
+class Searched:
+    """What was looked at before, for the same names by the same program, and has not changed: files by their paths, and
+    tables of schema `marts`."""
+
+    files: frozenset[str] = frozenset()
+    tables: frozenset[str] = frozenset()
+
+
+def exposures(folder: Path, names: NameMarks | None, searched: Searched | None = None) -> list[Exposure]:
+    """Every place of a release folder that shows a person, in the order of files; `names` None: numbers only. What was
+    `searched` before is passed over.
 
     Raises Fault when a file cannot be read as what it is.
     """
+    before = searched or Searched()
     # Nearly every text stands in several files: each is looked at once.
     places: dict[str, set[tuple[str, str]]] = {}
     with duck.connect() as connection:
         for path in sorted(item for item in folder.rglob("*") if item.is_file()):
             file = path.relative_to(folder).as_posix()
-            for place, text in _texts(connection, path):
+            for place, text in _texts(connection, path, before.tables) if file not in before.files else ():
                 places.setdefault(text, set()).add((file, place))
     found = [(text, "身份证号或电话号码") for text in places if shows_number(text)]
     if names is not None:
@@ -65,19 +77,19 @@ def exposures(folder: Path, names: NameMarks | None) -> list[Exposure]:
     return sorted(told, key=lambda item: (item.file, item.place, item.what_zh))
 
 
-def _with_names(texts: Iterable[str], names: NameMarks) -> list[str]:
-    words = {text: words_of(text) for text in texts}
-    known = names.known(set().union(*words.values()))
-    return [text for text, found in words.items() if found & known]
+def _with_names(texts: Collection[str], names: NameMarks) -> list[str]:
+    known = names.names_in(texts)
+    # Seldom anything: then no text is looked at by itself.
+    return [text for text in texts if words_of(text) & known] if known else []
 
 
 # -- texts ------------------------------------------------------------------------------------------------------------
 
 
-def _texts(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[tuple[str, str]]:
+def _texts(connection: duckdb.DuckDBPyConnection, path: Path, searched: Collection[str]) -> Iterator[tuple[str, str]]:
     """(place, text) for every text of a file; a text that stands there often may be given once."""
     if path.suffix == ".duckdb":
-        yield from _of_database(path)
+        yield from _of_database(path, searched)
     elif path.suffix in {".parquet", ".csv"}:
         yield from _of_table(connection, path)
     elif path.suffix == ".json":
@@ -90,7 +102,7 @@ def _texts(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[tuple[
     yield "文件名", path.name
 
 
-def _of_database(path: Path) -> Iterator[tuple[str, str]]:
+def _of_database(path: Path, searched: Collection[str]) -> Iterator[tuple[str, str]]:
     with duck.connect(path, read_only=True) as connection:
         columns = duck.rows(
             connection,
@@ -99,7 +111,7 @@ def _of_database(path: Path) -> Iterator[tuple[str, str]]:
             f" WHERE c.data_type IN {_TEXT} ORDER BY ALL",
         )
         for database, schema, table, column in columns:
-            if column not in _ANSWERING:
+            if column not in _ANSWERING and not (schema == MARTS_SCHEMA and table in searched):
                 relation = ".".join(duck.ident(name) for name in (database, schema, table))
                 yield from _distinct(connection, relation, column, f"{schema}.{table}.{column}")
 

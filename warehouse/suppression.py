@@ -17,7 +17,10 @@ from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final
+
+import numpy as np
 
 _PRIME: Final = 2_147_483_647
 # Its powers run through every number below the prime.
@@ -118,23 +121,27 @@ def _alone(equations: Sequence[Equation], suppressed: Collection[int]) -> dict[i
 
 def _components(equations: Sequence[Equation], marked: Collection[int]) -> list[list[Equation]]:
     """Equations that hang together through shared cells; only where a marked cell is among them."""
-    parent: dict[int, int] = {}
-
-    def root(cell: int) -> int:
-        while parent.setdefault(cell, cell) != cell:
-            parent[cell] = parent[parent[cell]]
-            cell = parent[cell]
-        return cell
-
-    for equation in equations:
-        for part in equation.parts:
-            parent[root(part)] = root(equation.whole)
-    wanted = {root(cell) for cell in marked}
-    groups: dict[int, list[Equation]] = defaultdict(list)
-    for equation in equations:
-        if root(equation.whole) in wanted:
-            groups[root(equation.whole)].append(equation)
-    return [groups[name] for name in sorted(groups)]
+    if not equations or not marked:
+        return []
+    sizes = np.array([len(equation.parts) + 1 for equation in equations])
+    cells, at = np.unique(
+        np.fromiter(chain.from_iterable(equation.cells for equation in equations), np.int64), return_inverse=True
+    )
+    owner, starts = np.repeat(np.arange(len(equations)), sizes), np.cumsum(sizes) - sizes
+    # Each cell and equation takes the least name among its neighbours until none changes.
+    name = np.arange(len(cells))
+    while True:
+        least = np.minimum.reduceat(name[at], starts)
+        before = name.copy()
+        np.minimum.at(name, at, least[owner])
+        if np.array_equal(before, name):
+            break
+    wanted = np.unique(name[np.isin(cells, np.fromiter(marked, np.int64))])
+    groups: dict[int, list[Equation]] = {int(group): [] for group in wanted}
+    for number, group in enumerate(least.tolist()):
+        if group in groups:
+            groups[group].append(equations[number])
+    return list(groups.values())
 
 
 # A linear combination of cells: cell -> coefficient modulo the prime, none of them zero.
@@ -147,6 +154,8 @@ def _exposed(equations: Sequence[Equation], suppressed: Collection[int]) -> dict
     A suppressed cell is exposed when it is zero in every solution of the system without its published side. One
     solution with arbitrary free cells tells: what is zero there by chance is one in two thousand million.
     """
+    if len(equations) == 1:
+        return _alone(equations, suppressed)
     system = _System(suppressed)
     touched = [e for e in equations if any(cell in suppressed for cell in e.cells)]
     system.count(touched)

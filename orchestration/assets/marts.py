@@ -30,7 +30,8 @@ from dagster import (
 from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
 from dagster_dbt.dbt_manifest import validate_manifest
 
-from orchestration import dbt, keys, steps
+from orchestration import dbt, dbt_kept, keys, steps
+from orchestration.dbt_kept import Share
 from orchestration.guard import guarded
 from orchestration.report import Station
 from orchestration.steps import Workbench
@@ -140,10 +141,15 @@ def _run_dbt(
     content = validate_manifest(manifest)
     total = sum(node["resource_type"] in _BUILT for node in content["nodes"].values())
     build = steps.begin(bench)
+    share = dbt_kept.prepare(build, content)
+    if share.nodes is not None:
+        total = len(share.nodes)
     steps.warm_gate(bench)
     steps.warm_names(bench)
     events: list[Event] = []
-    with dbt.building(bench.home, build, manifest, translator, context, ahead=bench.take_dbt()) as invocation:
+    with dbt.building(
+        bench.home, build, manifest, translator, context, share=share, ahead=bench.take_dbt()
+    ) as invocation:
         for event in invocation.stream():
             events.append(event)
             station.advance(min(len(events), total), total)
@@ -153,8 +159,36 @@ def _run_dbt(
         dbt.keep_log(build, bench.home)
         return events, problem
     dbt.keep_artefacts(build)
+    steps.keep_built(bench)
     tables = dbt.read_tables(build.database)
-    return [_with_content(event, content, tables) for event in events], None
+    whole = _in_order([*_stayed(context, content, translator, share), *events], dbt_kept.order(content))
+    return [_with_content(event, content, tables) for event in whole], None
+
+
+def _in_order(events: Sequence[Event], order: Mapping[str, int]) -> list[Event]:
+    """Outputs in the order of the graph, as Dagster wants them, then what the tests found."""
+    outputs = [event for event in events if isinstance(event, Output)]
+    outputs.sort(key=lambda event: order[str(event.metadata["unique_id"].value)])
+    return [*outputs, *(event for event in events if not isinstance(event, Output))]
+
+
+def _stayed(
+    context: AssetExecutionContext, manifest: Mapping[str, Any], translator: DagsterDbtTranslator, share: Share
+) -> list[Event]:
+    """An output for every mart this build left as it was: the candidate follows from all of them. What lies below them
+    and was not made says in Dagster when it last was."""
+    if share.nodes is None:
+        return []
+    names = {key: name for name, key in context.assets_def.keys_by_output_name.items()}
+    return [
+        Output(
+            None,
+            output_name=names[translator.get_asset_key(node)],
+            metadata={"unique_id": unique_id, "eduplan/unchanged": True},
+        )
+        for unique_id, node in manifest["nodes"].items()
+        if node["resource_type"] == "model" and node["schema"] == MARTS_SCHEMA and unique_id not in share.nodes
+    ]
 
 
 def _with_content(event: Event, manifest: Mapping[str, Any], tables: Mapping[tuple[str, str], dbt.Table]) -> Event:

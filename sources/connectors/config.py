@@ -208,7 +208,7 @@ def load(path: Path, *, feeds: Collection[str] | None = None) -> tuple[SourceSet
     return found
 
 
-class _UniqueKeys(yaml.SafeLoader):
+class _UniqueKeys(yaml.CSafeLoader):
     """YAML in which a key may stand once."""
 
 

@@ -6,6 +6,7 @@ about what a file is.
 
 from __future__ import annotations
 
+import math
 import os
 import stat
 from collections.abc import Collection, Iterator
@@ -49,6 +50,20 @@ def list_arrivals(
                 found.append((file.mtime_ns, _arrival(inbox, feed, file)))
     ordered = sorted(found, key=lambda item: (item[0], item[1].source))
     return [arrival for _, arrival in ordered if (arrival.source, arrival.version) not in seen]
+
+
+def resting(inbox: Path, feeds: Collection[str]) -> float:
+    """For how many seconds no file in the inbox has changed; infinite when there is none, 0 where a time stamp lies in
+    the future. Raises OSError when the inbox cannot be listed."""
+    moment = now().timestamp()
+    ages = (moment - file.mtime_ns / 1e9 for feed in sorted(feeds) for file in _files(inbox / feed))
+    return max(min(ages, default=math.inf), 0.0)
+
+
+def folders(inbox: Path, feeds: Collection[str]) -> frozenset[tuple[str, int]]:
+    """The folders of the inbox and when each last changed: cheap to compare, differs when a file came or went."""
+    found = (Path(found[0]) for feed in sorted(feeds) for found in os.walk(inbox / feed))
+    return frozenset((str(path), path.stat().st_mtime_ns) for path in found)
 
 
 def strays(inbox: Path, feeds: Collection[str]) -> list[str]:

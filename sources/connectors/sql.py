@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import csv
 import io
+import json
+import time
 from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from concurrent.futures import Future
@@ -30,6 +32,7 @@ from sources.workers import new_pool, worker_count
 from warehouse.archive import Snapshot, store_stream
 from warehouse.clock import SHANGHAI
 from warehouse.errors import Fault
+from warehouse.files import canonical_json, write_atomic
 from warehouse.ledger_tables import with_driver
 from warehouse.paths import Home
 
@@ -54,19 +57,48 @@ COLUMNS: Final = (
 )
 _SORT: Final = ("单位代码", "表号", "行次")
 _BATCH: Final = 20_000
+# A file system's clock may stand still for a moment: what was written just now may be written again unseen.
+_STILL_SECONDS: Final = 2.0
 _GROUP_OF: Final = itemgetter(COLUMNS.index(AREA), COLUMNS.index(YEAR))
 
 Row = Sequence[Any]
 
 
-def list_arrivals(url: str, seen: Collection[tuple[str, str]], *, compare: bool = False) -> list[Arrival]:
-    """Groups (area, year) whose watermark is not in `seen`, sorted by name. One aggregate query. Raises Fault.
+def list_arrivals(
+    url: str, seen: Collection[tuple[str, str]], *, compare: bool = False, memory: Path | None = None
+) -> list[Arrival]:
+    """Groups (area, year) whose watermark is not in `seen`, sorted by name. One aggregate query, and none where
+    `memory` (a file) tells what it gave and the database's file is the same as then. Raises Fault.
 
     The watermark is the newest stamp, the number of rows and the sum of the first amount: rows deleted move it too. An
     edit in place that leaves all of these as they were is found with `compare`: then groups that were seen come back as
     well, to be fetched and compared by content. A group in `seen` that is no longer there comes
     back as `vanished`. Rows that name no area or no year belong to no group; they are one arrival with a problem.
     """
+    found = [_arrival(*group) for group in _groups(url, None if compare else memory)]
+    fresh = [arrival for arrival in found if (arrival.source, arrival.version) not in seen]
+    again = [arrival for arrival in found if compare and (arrival.source, arrival.version) in seen]
+    gone = _vanished({arrival.source for arrival in found}, seen)
+    listed = [*fresh, *(replace(arrival, compare=True) for arrival in again), *gone]
+    return sorted(listed, key=lambda arrival: arrival.source)
+
+
+# Area, year, watermark, rows.
+Group = tuple[Any, Any, str, int]
+
+
+def _groups(url: str, memory: Path | None) -> list[Group]:
+    """Every group with its watermark; the database is not asked while its file is as it was at the last asking."""
+    state = _file_state(url) if memory is not None else None
+    if memory is not None and state is not None and (known := _remembered(memory, state)) is not None:
+        return known
+    found = _asked(url)
+    if memory is not None and state is not None:
+        write_atomic(memory, canonical_json({"state": state, "groups": found}))
+    return found
+
+
+def _asked(url: str) -> list[Group]:
     area: sa.ColumnElement[Any] = sa.column(AREA)
     year: sa.ColumnElement[Any] = sa.column(YEAR)
     marks: tuple[sa.ColumnElement[Any], ...] = (
@@ -77,12 +109,39 @@ def list_arrivals(url: str, seen: Collection[tuple[str, str]], *, compare: bool 
     query = sa.select(area, year, *marks).select_from(sa.table(TABLE)).group_by(area, year)
     with _connected(url) as connection:
         _check_columns(connection)
-        found = [_arrival(*row) for row in connection.execute(query)]
-    fresh = [arrival for arrival in found if (arrival.source, arrival.version) not in seen]
-    again = [arrival for arrival in found if compare and (arrival.source, arrival.version) in seen]
-    gone = _vanished({arrival.source for arrival in found}, seen)
-    listed = [*fresh, *(replace(arrival, compare=True) for arrival in again), *gone]
-    return sorted(listed, key=lambda arrival: arrival.source)
+        return [(row[0], row[1], "|".join(str(mark) for mark in row[2:]), row[3]) for row in connection.execute(query)]
+
+
+def _file_state(url: str) -> list[Any] | None:
+    """Path, size and time of an embedded database's file and of the logs beside it; None for a server, for a file that
+    is not there, and for one written a moment ago, whose time could stand still over a further write."""
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() != "sqlite" or not parsed.database:
+        return None
+    found: list[Any] = []
+    for path in (Path(parsed.database), Path(f"{parsed.database}-wal"), Path(f"{parsed.database}-journal")):
+        try:
+            status = path.stat()
+        except FileNotFoundError:
+            found.append([str(path), None])
+            continue
+        if time.time() - status.st_mtime < _STILL_SECONDS:
+            return None
+        found.append([str(path), status.st_size, status.st_mtime_ns, status.st_ino])
+    return found if len(found[0]) > 2 else None
+
+
+def _remembered(memory: Path, state: list[Any]) -> list[Group] | None:
+    try:
+        told = json.loads(memory.read_bytes())
+        return (
+            [(area, year, mark, rows) for area, year, mark, rows in told["groups"]] if told["state"] == state else None
+        )
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        # Damaged, it is as good as none.
+        return None
 
 
 def _vanished(present: Collection[str], seen: Collection[tuple[str, str]]) -> list[Arrival]:
@@ -104,11 +163,9 @@ def _vanished(present: Collection[str], seen: Collection[tuple[str, str]]) -> li
     ]
 
 
-def _arrival(area: Any, year: Any, *mark: Any) -> Arrival:
+def _arrival(area: Any, year: Any, version: str, rows: int) -> Arrival:
     source = f"{TABLE}/{area}/{year}"
-    version = "|".join(str(part) for part in mark)
     if area is None or year is None:
-        rows = mark[1]
         problem = f"财务数据库中有 {rows} 行没有地区代码或年度，未收取；请财务部门补全后自动重收。"
         return Arrival(CONNECTOR, source, version, FEED, problem=problem)
     return Arrival(CONNECTOR, source, version, FEED, file_name=f"{TABLE}_{area}_{year}.csv", group=(area, year))

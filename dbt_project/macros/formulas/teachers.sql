@@ -65,3 +65,14 @@
 {% macro is_dual_qualified_professional(dual_qualified, professional_course) -%}
     coalesce({{ dual_qualified }} and {{ professional_course }}, false)
 {%- endmacro %}
+
+{# The city's indicators of vocational teachers: (indicator, role, which main posts count). #}
+{% macro vocational_post_rules() -%}
+    {{ return([
+        ('vet_dual_share_professional', 'numerator',
+            is_dual_qualified_professional('dual_qualified', 'professional_course')),
+        ('vet_dual_share_professional', 'denominator', 'coalesce(professional_course, false)'),
+        ('vet_dual_share_fulltime', 'numerator', 'coalesce(dual_qualified, false)'),
+        ('vet_dual_share_fulltime', 'denominator', 'true'),
+    ]) }}
+{%- endmacro %}

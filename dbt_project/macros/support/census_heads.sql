@@ -24,13 +24,14 @@
             and schools.school_code = pupils.school_code
 {%- endmacro %}
 
-{#- Figures of the census, each once; `measures` narrows them before they are ranked. -#}
-{% macro figures_once(measures=none) -%}
+{#- Figures of the census, each once. -#}
+{% macro figures_once() -%}
     select figures.*
     from {{ ref('stg_census_figure') }} as figures
-    {%- if measures %}
-    where figures.measure in ('{{ measures | join("', '") }}')
-    {%- endif %}
+    {{ highest_reported() }}
+{%- endmacro %}
+
+{% macro highest_reported() -%}
     -- A figure reported twice counts once, with its higher value.
     qualify row_number() over (
         partition by figures.delivery_id, figures.stat_year, figures.school_code, figures.stage, figures.measure

@@ -23,18 +23,48 @@
 ] -%}
 {%- set people = [('avg_years_schooling', 15, 'null'), ('avg_years_schooling_working_age', 16, 59)] -%}
 {%- set sides = [('numerator', 'people.residents * people.schooling_years'), ('denominator', 'people.residents')] -%}
-{%- set posts = [
-    ('vet_dual_share_professional', 'numerator', is_dual_qualified_professional('dual_qualified', 'professional_course')),
-    ('vet_dual_share_professional', 'denominator', 'coalesce(professional_course, false)'),
-    ('vet_dual_share_fulltime', 'numerator', 'coalesce(dual_qualified, false)'),
-    ('vet_dual_share_fulltime', 'denominator', 'true'),
-] -%}
 {%- set cohort = [
     ('numerator', 'junior', 'expected_graduates', '+ 0', 'primary', '- ' ~ cohort_years()),
     ('denominator', 'primary', 'entrants', '+ ' ~ cohort_years(), 'junior', '+ ' ~ cohort_years()),
 ] -%}
-with figures as (
-    {{ figures_once(['expected_graduates', 'entrants']) }}
+-- A district counts where both ends of the cohort are in. Asked first: without two such years no figure is read.
+with cohort_schools as (
+    {%- for role, stage, measure, shift, other_stage, other_shift in cohort %}
+    select
+        schools.delivery_id,
+        schools.period as stat_year,
+        schools.school_code,
+        '{{ stage }}' as stage,
+        '{{ measure }}' as measure,
+        '{{ role }}' as role,
+        schools.period {{ shift }} as period
+    from {{ ref('int_school_year') }} as schools
+    inner join {{ ref('int_stage_area_year') }} as other_end
+        on
+            schools.area_code = other_end.area_code
+            and schools.period {{ other_shift }} = other_end.period
+            and other_end.stage = '{{ other_stage }}'
+            and other_end.school_count is not null
+    {%- if not loop.last %}
+    union all
+    {%- endif %}
+    {%- endfor %}
+),
+
+cohort_figures as (
+    select
+        schools.role,
+        schools.period,
+        figures.*
+    from {{ ref('stg_census_figure') }} as figures
+    inner join cohort_schools as schools
+        on
+            figures.delivery_id = schools.delivery_id
+            and figures.stat_year = schools.stat_year
+            and figures.school_code = schools.school_code
+            and figures.stage = schools.stage
+            and figures.measure = schools.measure
+    {{ highest_reported() }}
 ),
 
 -- Many small files behind each: opened once for all questions.
@@ -44,6 +74,14 @@ higher_enrolment as (
 
 higher_staff as (
     select * from {{ ref('stg_higher_staff') }}
+),
+
+attained as (
+    select people.*
+    from {{ ref('stg_population_attainment') }} as people
+    inner join {{ ref('stg_area') }} as areas
+        on people.area_code = areas.area_code
+    where areas.area_level = 'city'
 ),
 
 -- Who has which post is found out once for all four questions.
@@ -83,16 +121,12 @@ named as (
         '' as sheet,
         people.row_no,
         'residents' as source_cell
-    from {{ ref('stg_population_attainment') }} as people
-    inner join {{ ref('stg_area') }} as areas
-        on people.area_code = areas.area_code
-    where
-        areas.area_level = 'city'
-        and {{ is_attainment_group('people', first_age, last_age) }}
+    from attained as people
+    where {{ is_attainment_group('people', first_age, last_age) }}
     union all
     {%- endfor %}
     {%- endfor %}
-    {%- for indicator, role, condition in posts %}
+    {%- for indicator, role, condition in vocational_post_rules() %}
     select
         '{{ indicator }}' as indicator_id,
         period,
@@ -107,37 +141,17 @@ named as (
     where {{ condition }}
     union all
     {%- endfor %}
-    {%- for role, stage, measure, shift, other_stage, other_shift in cohort %}
     select
         'compulsory_retention' as indicator_id,
-        schools.period {{ shift }} as period,
-        '{{ role }}' as role,
-        cast(figures.value as decimal(30, 10)) as amount,
-        figures.delivery_id,
-        figures.member,
-        figures.sheet,
-        figures.row_no,
-        figures.source_cell
-    from figures
-    inner join {{ ref('int_school_year') }} as schools
-        on
-            figures.delivery_id = schools.delivery_id
-            and figures.stat_year = schools.period
-            and figures.school_code = schools.school_code
-    -- A district counts where both ends of the cohort are in.
-    inner join {{ ref('int_stage_area_year') }} as other_end
-        on
-            schools.area_code = other_end.area_code
-            and schools.period {{ other_shift }} = other_end.period
-            and other_end.stage = '{{ other_stage }}'
-            and other_end.school_count is not null
-    where
-        figures.stage = '{{ stage }}'
-        and figures.measure = '{{ measure }}'
-    {%- if not loop.last %}
-    union all
-    {%- endif %}
-    {%- endfor %}
+        period,
+        role,
+        cast(value as decimal(30, 10)) as amount,
+        delivery_id,
+        member,
+        sheet,
+        row_no,
+        source_cell
+    from cohort_figures
 )
 
 select

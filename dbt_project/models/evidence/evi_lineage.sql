@@ -1,4 +1,5 @@
 {%- set formulas = ['int_indicator_part', 'int_gross_rate_part', 'int_condition_part'] -%}
+{%- set posts = vocational_post_rules() -%}
 with parts as (
     {%- for formula in formulas %}
     select
@@ -12,20 +13,59 @@ with parts as (
     {%- endfor %}
 ),
 
-named as (
-    select * from {{ ref('evi_fiscal') }}
-    union all
-    select * from {{ ref('evi_city') }}
+fed as (
+    select
+        indicator_id,
+        unnest(string_split(feeds, '|')) as feed
+    from {{ ref('indicator') }}
+),
+
+-- Rows that are persons have no cell of their own. Which of a person's posts counts need not be found out here: a
+-- register with such a post stands behind the value whether or not it is the main one.
+posts as (
+    select
+        {%- for _, _, condition in posts %}
+        bool_or({{ condition }}) as counts_{{ loop.index }},
+        {%- endfor %}
+        stat_year as period,
+        delivery_id
+    from {{ ref('stg_teacher') }}
+    where
+        post_category = 'full_time_teacher'
+        and stage = 'senior_vocational'
+    group by stat_year, delivery_id
 ),
 
 -- One file speaks for many areas here, or for another year: the rows themselves say which deliveries count.
 spoken as (
-    select distinct
+    select
         indicator_id,
         period,
         area_code,
         delivery_id
-    from named
+    from {{ ref('evi_fiscal') }}
+    union
+    select
+        indicator_id,
+        period,
+        area_code,
+        delivery_id
+    from {{ ref('evi_city') }}
+    where source_cell <> ''
+    {%- for indicator, _, _ in posts %}
+    union
+    select
+        parts.indicator_id,
+        posts.period,
+        parts.area_code,
+        posts.delivery_id
+    from posts
+    inner join {{ ref('int_city_part') }} as parts
+        on
+            posts.period = parts.period
+            and parts.indicator_id = '{{ indicator }}'
+    where posts.counts_{{ loop.index }}
+    {%- endfor %}
 ),
 
 -- The city's own rows count for the city; those of a district for every area it is part of.
@@ -50,8 +90,8 @@ select
     deliveries.feed,
     deliveries.delivery_id
 from parts
-inner join {{ ref('indicator') }} as indicators
-    on parts.indicator_id = indicators.indicator_id
+inner join fed
+    on parts.indicator_id = fed.indicator_id
 inner join {{ ref('int_area_year') }} as areas
     on
         parts.period = areas.period
@@ -64,7 +104,7 @@ inner join {{ ref('stg_delivery') }} as deliveries
     on
         parts.period = deliveries.period
         and areas.reporting_code = deliveries.area_code
-        and concat('|', indicators.feeds, '|') like concat('%|', deliveries.feed, '|%')
+        and fed.feed = deliveries.feed
 where deliveries.status in ('accepted', 'partly')
 union all
 select

@@ -51,6 +51,12 @@ def picked(bench: duckdb.DuckDBPyConnection) -> dict[str, str]:
     return pick(bench, faults())
 
 
+@pytest.fixture(scope="module")
+def texts(bench: duckdb.DuckDBPyConnection) -> sql.TextColumns:
+    """No damage changes a column."""
+    return sql.text_columns(bench)
+
+
 @pytest.fixture
 def damage(bench: duckdb.DuckDBPyConnection) -> Iterator[Callable[[str], None]]:
     def apply(statement: str) -> None:
@@ -62,16 +68,15 @@ def damage(bench: duckdb.DuckDBPyConnection) -> Iterator[Callable[[str], None]]:
     bench.execute("rollback")
 
 
-def _touched(connection: duckdb.DuckDBPyConnection, statement: str) -> list[Rule]:
+def _touched(texts: sql.TextColumns, statement: str) -> list[Rule]:
     """Rules whose SQL mentions the damaged table; the others cannot change."""
     table = re.search(r"(?:marts|records)\.\w+", statement)
     assert table is not None
-    texts = sql.text_columns(connection)
     return [rule for rule in rules() if table.group(0) in sql.compose(rule, texts).relation]
 
 
-def _failing(connection: duckdb.DuckDBPyConnection, asked: list[Rule]) -> set[str]:
-    counts = sql.ask(connection, asked, sql.text_columns(connection)).counts
+def _failing(connection: duckdb.DuckDBPyConnection, texts: sql.TextColumns, asked: list[Rule]) -> set[str]:
+    counts = sql.ask(connection, asked, texts).counts
     return {rule_id for rule_id, count in counts.items() if count.failed or count.error}
 
 
@@ -102,13 +107,17 @@ def test_nearly_every_rule_examines_rows_of_the_model(good_verdict: Verdict) -> 
 
 @pytest.mark.parametrize("rule_id", sorted(MUTATIONS))
 def test_damage_fails_the_rule_and_only_what_it_must(
-    bench: duckdb.DuckDBPyConnection, damage: Callable[[str], None], picked: dict[str, str], rule_id: str
+    bench: duckdb.DuckDBPyConnection,
+    texts: sql.TextColumns,
+    damage: Callable[[str], None],
+    picked: dict[str, str],
+    rule_id: str,
 ) -> None:
     statement = faults().statement(rule_id, picked)
     assert statement is not None
     damage(statement)
 
-    assert _failing(bench, _touched(bench, statement)) == {rule_id} | ALSO.get(rule_id, set())
+    assert _failing(bench, texts, _touched(texts, statement)) == {rule_id} | ALSO.get(rule_id, set())
 
     (result,) = _judged(bench, rule_id).results
     assert result.error is None, "Great Expectations and the gate's own count must agree"

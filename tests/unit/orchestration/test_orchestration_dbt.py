@@ -120,7 +120,7 @@ def test_a_process_that_dies_before_its_orders_is_replaced_by_a_fresh_one(
     digest = dbt.project_digest()
     monkeypatch.setattr(dbt, "project_digest", lambda: digest)
     started = dbt.start_ahead(home)
-    process = dbt._begin(home, Doomed(started.process, started.digest), home.root / "artefacts")
+    process = dbt._begin(home, Doomed(started.process, started.digest), home.root / "artefacts", [])
     said, _ = process.communicate()
     assert process.pid != started.process.pid
     assert json.loads(said)[0] == "build"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -39,6 +41,7 @@ def instance() -> Iterator[DagsterInstance]:
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(sensors.WINDOW_VARIABLE, "0.05")
     monkeypatch.setenv("EDUPLAN_SETTLE_SECONDS", "0")
+    monkeypatch.setenv(sensors.LINGER_VARIABLE, "0")
     monkeypatch.setenv("EDUPLAN_NOW", "2025-09-30T10:00:00+08:00")
 
 
@@ -71,6 +74,34 @@ def test_several_files_are_one_request_and_are_not_asked_for_twice(home: Home, i
     assert "已发起过处理" in (again.skip_message or "")
     hand_in(home, 9)
     assert tick("folder_arrivals", home, instance, again.cursor).run_requests
+
+
+def test_a_file_that_comes_while_the_inbox_is_looked_at_is_found_by_the_same_look(
+    home: Home, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(sensors.LINGER_VARIABLE, "20")
+    waits: list[float] = []
+
+    def falls_in(seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) == 1:
+            hand_in(home)
+
+    monkeypatch.setattr(sensors.time, "sleep", falls_in)
+    found = tick("folder_arrivals", home, instance)
+    (request,) = found.run_requests or []
+    assert request.tags["eduplan/waiting"] == "1"
+
+
+def test_files_that_rested_as_long_as_the_window_are_not_waited_for_again(
+    home: Home, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(sensors.WINDOW_VARIABLE, "3")
+    hand_in(home)
+    rested = datetime.fromisoformat("2025-09-30T09:59:56+08:00").timestamp()
+    os.utime(home.inbox / "teacher_register" / "1.csv", (rested, rested))
+    monkeypatch.setattr(sensors.time, "sleep", lambda _: pytest.fail("the window had passed"))
+    assert tick("folder_arrivals", home, instance).run_requests
 
 
 def test_what_still_waits_is_asked_for_again_after_a_while(

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,34 @@ def test_the_order_of_rows_in_the_database_does_not_matter(home: Home, url: str,
     [[_, mine]] = sql.fetch(home, url, sql.list_arrivals(url, set())[:1])
     [[_, theirs]] = sql.fetch(home, other, sql.list_arrivals(other, set()))
     assert mine.sha256 == theirs.sha256
+
+
+def test_a_file_that_stayed_as_it_was_is_not_asked_again(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, memory = tmp_path / "finance.db", tmp_path / "looks" / "finance.json"
+
+    def still(seconds_ago: float) -> None:
+        moment = time.time() - seconds_ago
+        os.utime(file, (moment, moment))
+
+    # Written a moment ago it may be written again within the same tick of the file system's clock.
+    sql.list_arrivals(url, set(), memory=memory)
+    assert not memory.exists()
+    still(60)
+    found = sql.list_arrivals(url, set(), memory=memory)
+    asked = sql._asked
+    monkeypatch.setattr(sql, "_asked", lambda _: pytest.fail("nothing has changed"))
+    assert sql.list_arrivals(url, set(), memory=memory) == found
+    monkeypatch.setattr(sql, "_asked", asked)
+    # A full comparison asks all the same, and so does whoever finds the memory damaged.
+    assert len(sql.list_arrivals(url, {(a.source, a.version) for a in found}, compare=True, memory=memory)) == 4
+    memory.write_text("[]", encoding="utf-8")
+    assert sql.list_arrivals(url, set(), memory=memory) == found
+    run(url, "UPDATE education_finance_line SET 金额1 = '99' WHERE 地区代码 = '500103' AND 年度 = 2023")
+    still(30)
+    changed = sql.list_arrivals(url, {(a.source, a.version) for a in found}, memory=memory)
+    assert [arrival.group for arrival in changed] == [("500103", 2023)]
 
 
 @pytest.mark.parametrize(

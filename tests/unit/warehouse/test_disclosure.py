@@ -114,6 +114,22 @@ def test_what_was_suppressed_stays_so_and_what_was_published_hides_nothing(tmp_p
     assert after["C"][0] == 30
 
 
+def test_a_release_of_older_columns_says_what_it_can(tmp_path: Path) -> None:
+    """It had no marks and no girls: its entrants are known all the same, and nothing counts as kept back."""
+    first = marts(tmp_path / "first.duckdb", {"A": 30, "B": 20, "C": 30, "D": 40, "M": 16})
+    with duckdb.connect(str(first)) as connection:
+        connection.execute("ALTER TABLE marts.mart_enrolment DROP COLUMN suppressed")
+        connection.execute("ALTER TABLE marts.mart_enrolment DROP COLUMN female")
+        connection.execute("DROP TABLE marts.fct_indicator_value")
+    second = marts(tmp_path / "second.duckdb", {"A": 3, "B": 20, "C": 30, "D": 41, "M": 16})
+    outcome = protect(second, first, rules=POLICY)
+    assert outcome.primary == 1
+    after = found(second)
+    assert after["B"][0] == 20, "readers know it, so it hides nothing"
+    assert after["G1"][0] is None
+    assert all(row[1] == 50 for name, row in after.items() if name in "ABCDM")
+
+
 def test_the_same_input_twice_gives_the_same_marts(tmp_path: Path) -> None:
     numbers = {"A": 3, "B": 20, "C": 2, "D": 40, "M": 4}
     one, two = (marts(tmp_path / f"{name}.duckdb", numbers) for name in ("one", "two"))

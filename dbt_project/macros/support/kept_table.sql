@@ -1,0 +1,136 @@
+{#
+    A table is not made again when everything it is made of says what it said when it was made.
+
+    The build may begin with the tables of the last one (`warehouse.kept`), which the same code made. Schema `kept` then
+    knows of each table what it was made from and what it says; a table whose inputs say the same is left as it is, so a
+    change stops where it no longer changes anything. Without `EDUPLAN_KEPT` (dbt by hand) every table is made.
+
+    A model whose rows of a year follow from its inputs' rows of that year alone says so: `meta: {kept_by: period}`. Of
+    it only the years are made again whose inputs say something else; `tests/pipeline/test_rebuild.py` takes all
+    other years away and looks whether one stays the same.
+#}
+{% materialization table, adapter='duckdb' %}
+    {%- if not env_var('EDUPLAN_KEPT', '') -%}
+        {{ return(dbt.materialization_table_duckdb()) }}
+    {%- endif -%}
+    {%- set year = config.get('meta', {}).get('kept_by', '') -%}
+    {%- set existing = load_cached_relation(this) -%}
+    {%- set other = kept_changes(year) if existing is not none and existing.type == 'table' else none -%}
+    {%- if other is not none and not other -%}
+        {% call noop_statement('main', 'KEPT') %}{% endcall %}
+        {{ return({'relations': [existing]}) }}
+    {%- elif other and year and none not in other -%}
+        {%- set years = other | sort | join(', ') -%}
+        {% call statement('main') %}
+            DELETE FROM {{ this }} WHERE {{ year }} IN ({{ years }});
+            INSERT INTO {{ this }} BY NAME SELECT * FROM (
+                {{ compiled_code }}
+            ) AS made WHERE {{ year }} IN ({{ years }});
+        {% endcall %}
+        {% do kept_remember(year, years) %}
+        {{ return({'relations': [existing]}) }}
+    {%- endif -%}
+    {%- set made = dbt.materialization_table_duckdb() -%}
+    {% do kept_remember(year, none) %}
+    {{ return(made) }}
+{% endmaterialization %}
+
+
+{#
+    What everything below this model says now, as relation `inputs` (year, digest): a row a year where the model is kept
+    by year, else one row without. Of a table that is not kept by year every year sees all. NULL where one of them is not
+    known.
+#}
+{% macro kept_inputs(year) %}
+    bases AS (
+        SELECT
+            n.base,
+            max(m.content) FILTER (WHERE m.year IS NULL) AS content,
+            count(m.year) > 0 AS is_by_year
+        FROM kept.needs AS n
+        LEFT JOIN kept.made AS m ON n.base = m.node
+        WHERE n.node = '{{ model.unique_id }}'
+        GROUP BY n.base
+    ),
+    {% if year %}
+    years AS (
+        SELECT DISTINCT m.year
+        FROM kept.made AS m INNER JOIN bases AS b ON m.node = b.base
+        WHERE m.year IS NOT NULL
+    ),
+    {% else %}
+    years AS (SELECT CAST(NULL AS INTEGER) AS year),
+    {% endif %}
+    inputs AS (
+        SELECT
+            y.year,
+            CASE WHEN count(*) = count(b.content) THEN md5(string_agg(
+                b.base || '='
+                || CASE WHEN y.year IS NOT NULL AND b.is_by_year THEN coalesce(m.content, '') ELSE b.content END,
+                ',' ORDER BY b.base
+            )) END AS digest
+        FROM years AS y
+        CROSS JOIN bases AS b
+        LEFT JOIN kept.made AS m ON b.base = m.node AND y.year = m.year
+        GROUP BY y.year
+    )
+{% endmacro %}
+
+
+{# The years to make again, [none] for the whole table, [] for nothing. #}
+{% macro kept_changes(year) %}
+    {%- set query -%}
+        WITH {{ kept_inputs(year) }},
+        before AS (
+            SELECT m.year, m.inputs FROM kept.made AS m
+            WHERE m.node = '{{ model.unique_id }}' AND (m.year IS NOT NULL) = {{ 'true' if year else 'false' }}
+        )
+        SELECT
+            coalesce(i.year, b.year) AS year,
+            (i.year IS NOT NULL AND i.digest IS NULL) OR (SELECT count(*) FROM before) = 0 AS is_unknown
+        FROM inputs AS i
+        FULL JOIN before AS b ON i.year IS NOT DISTINCT FROM b.year
+        WHERE i.digest IS NULL OR i.digest IS DISTINCT FROM b.inputs
+    {%- endset -%}
+    {%- set found = run_query(query).rows -%}
+    {%- if found | selectattr('is_unknown') | list -%}{{ return([none]) }}{%- endif -%}
+    {{ return(found | map(attribute='year') | list) }}
+{% endmacro %}
+
+
+{#
+    Note what the table was made from and what it says: its rows as a multiset. Two sums over hashes of each row guard
+    against chance, not against intent: `eduplan rebuild` makes everything anew. `years`: those made again, none for all.
+#}
+{% macro kept_remember(year, years) %}
+    {%- set content -%}
+        concat_ws('-', count(*), coalesce(sum(CAST(hash(t) AS HUGEINT)), 0), coalesce(bit_xor(hash(t, 1)), 0))
+    {%- endset -%}
+    {%- set node = "'" ~ model.unique_id ~ "'" -%}
+    {% call statement('kept') %}
+        DELETE FROM kept.made WHERE node = {{ node }} {% if years %}AND (year IS NULL OR year IN ({{ years }})){% endif %};
+        {% if year %}
+        INSERT INTO kept.made
+        WITH {{ kept_inputs(year) }},
+        said AS (SELECT t.{{ year }} AS year, {{ content }} AS content FROM {{ this }} AS t GROUP BY t.{{ year }})
+        SELECT
+            {{ node }}, coalesce(i.year, s.year), i.digest,
+            -- A row of a year none of its inputs has would not be made again with them.
+            CASE
+                WHEN i.year IS NULL THEN error('{{ model.name }}: a row of a year that none of its inputs has')
+                ELSE coalesce(s.content, '')
+            END
+        FROM inputs AS i
+        FULL JOIN said AS s ON i.year = s.year
+        {% if years %}WHERE coalesce(i.year, s.year) IN ({{ years }}){% endif %};
+        INSERT INTO kept.made
+        SELECT {{ node }}, NULL, NULL, md5(coalesce(string_agg(year || '=' || content, ',' ORDER BY year), ''))
+        FROM kept.made WHERE node = {{ node }} AND year IS NOT NULL;
+        {% else %}
+        INSERT INTO kept.made
+        WITH {{ kept_inputs(year) }}
+        SELECT {{ node }}, NULL, (SELECT digest FROM inputs), {{ content }} FROM {{ this }} AS t;
+        {% endif %}
+    {% endcall %}
+    {% do adapter.commit() %}
+{% endmacro %}

@@ -1,0 +1,104 @@
+"""Which nodes a build runs when it begins with the tables of the last one: on a graph of our own."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestration import dbt_kept
+from warehouse import duck, kept
+from warehouse.candidate import Build
+
+SCHOOLS, MONEY = "source.eduplan.records.school", "source.eduplan.records.money"
+# name -> (kind, materialised as, made of)
+GRAPH: dict[str, tuple[str, str, tuple[str, ...]]] = {
+    "seed.eduplan.code": ("seed", "seed", ()),
+    "model.eduplan.stg_school": ("model", "view", (SCHOOLS,)),
+    "model.eduplan.stg_money": ("model", "view", (MONEY, "seed.eduplan.code")),
+    "model.eduplan.int_school": ("model", "table", ("model.eduplan.stg_school", "seed.eduplan.code")),
+    "model.eduplan.int_money": ("model", "table", ("model.eduplan.stg_money",)),
+    "model.eduplan.mart_both": ("model", "table", ("model.eduplan.int_school", "model.eduplan.stg_money")),
+    "model.eduplan.evi_school": ("model", "view", ("model.eduplan.int_school",)),
+    "test.eduplan.sound_school": ("test", "test", ("model.eduplan.stg_school",)),
+    "test.eduplan.sound_money": ("test", "test", ("model.eduplan.int_money",)),
+}
+
+
+def manifest() -> dict[str, Any]:
+    children: dict[str, list[str]] = {}
+    for name, (_, _, parents) in GRAPH.items():
+        for parent in parents:
+            children.setdefault(parent, []).append(name)
+    return {
+        "sources": {SCHOOLS: {"name": "school"}, MONEY: {"name": "money"}},
+        "nodes": {
+            name: {
+                "resource_type": kind,
+                "fqn": name.split(".")[1:],
+                "config": {"materialized": how},
+                "depends_on": {"nodes": list(parents)},
+            }
+            for name, (kind, how, parents) in GRAPH.items()
+        },
+        "child_map": children,
+        "parent_map": {name: list(parents) for name, (_, _, parents) in GRAPH.items()},
+    }
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Build:
+    database = tmp_path / "candidate.duckdb"
+    with duck.connect(database) as connection:
+        kept.prepare(connection)
+    return Build("c0", tmp_path, database, {}, sources={"school": "s1", "money": "m1"}, years={("school", 2024): "s1y"})
+
+
+def test_a_build_that_begins_empty_runs_everything(build: Build) -> None:
+    share = dbt_kept.prepare(build, manifest())
+    assert share.nodes is None
+    assert share.arguments(manifest()) == []
+    with duck.connect(build.database, read_only=True) as connection:
+        assert duck.rows(connection, "SELECT node, base FROM kept.needs ORDER BY ALL") == [
+            ("model.eduplan.int_money", MONEY),
+            ("model.eduplan.int_school", SCHOOLS),
+            ("model.eduplan.mart_both", "model.eduplan.int_school"),
+            ("model.eduplan.mart_both", MONEY),
+        ]
+        assert duck.rows(connection, "SELECT node, year, content FROM kept.made ORDER BY ALL") == [
+            (MONEY, None, "m1"),
+            (SCHOOLS, 2024, "s1y"),
+            (SCHOOLS, None, "s1"),
+        ]
+
+
+def test_what_lies_downstream_of_changed_records_is_run_and_views_stay(build: Build) -> None:
+    share = dbt_kept.prepare(replace(build, kept={"school": "s0", "money": "m1"}), manifest())
+    assert share.nodes == {"model.eduplan.int_school", "model.eduplan.mart_both", "test.eduplan.sound_school"}
+    assert share.arguments(manifest()) == [
+        "--indirect-selection",
+        "empty",
+        "--select",
+        "fqn:eduplan.int_school",
+        "fqn:eduplan.mart_both",
+        "fqn:eduplan.sound_school",
+    ]
+
+
+def test_a_source_nobody_spoke_of_before_counts_as_changed(build: Build) -> None:
+    share = dbt_kept.prepare(replace(build, kept={"school": "s1"}), manifest())
+    assert share.nodes == {"model.eduplan.int_money", "model.eduplan.mart_both", "test.eduplan.sound_money"}
+
+
+def test_the_same_records_once_more_run_everything(build: Build) -> None:
+    assert dbt_kept.prepare(replace(build, kept=dict(build.sources)), manifest()).nodes is None
+
+
+def test_everything_comes_after_what_it_is_made_of() -> None:
+    order = dbt_kept.order(manifest())
+    assert set(order) == set(GRAPH)
+    assert all(
+        order[parent] < order[name] for name, (*_, parents) in GRAPH.items() for parent in parents if parent in order
+    )
