@@ -27,12 +27,15 @@ def _candidate_of(home: Home, release_id: str) -> Candidate:
     return candidates.load(home, manifest["candidate_id"])
 
 
+def _verdict(candidate: Candidate) -> Verdict:
+    return Verdict.from_json((candidate.path / "verdict.json").read_bytes())
+
+
 def test_a_corrected_city_is_judged_as_if_everything_were_examined(corrected: Corrected) -> None:
     home = Home(corrected.home)
     before, after = _candidate_of(home, corrected.before), _candidate_of(home, corrected.after)
-    verdict = Verdict.from_json((home.releases / corrected.after / "verdict.json").read_bytes())
-    first = Verdict.from_json((home.releases / corrected.before / "verdict.json").read_bytes())
-    if first.judged_at[:10] != verdict.judged_at[:10]:
+    verdict = _verdict(after)
+    if _verdict(before).judged_at[:10] != verdict.judged_at[:10]:
         pytest.skip("midnight lay between the two runs")
     again = evaluate(after, catalogue())
     assert list(again.results) == [replace(result, carried_from=(), rows_carried=0) for result in verdict.results]
