@@ -12,10 +12,10 @@ telephone number.
 from __future__ import annotations
 
 import base64
+import html
 import json
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Final
 
@@ -97,8 +97,7 @@ def _texts(connection: duckdb.DuckDBPyConnection, path: Path, searched: Collecti
     elif path.suffix == ".html":
         yield from _of_page(path)
     elif path.suffix not in _OPAQUE:
-        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
-            yield f"第 {number} 行", line
+        yield from _of_lines(path)
     yield "文件名", path.name
 
 
@@ -170,21 +169,13 @@ def _of_value(place: str, value: Any) -> Iterator[tuple[str, str]]:
                 yield from _of_value(f"{place}.{name}" if place else name, item)
 
 
-class _Words(HTMLParser):
-    """The texts of a page: what is shown, and what attributes hold."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.texts: list[tuple[str, str]] = []
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append((f"第 {self.getpos()[0]} 行", data))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.texts += [(f"第 {self.getpos()[0]} 行", value) for _, value in attrs if value]
-
-
 def _of_page(path: Path) -> Iterator[tuple[str, str]]:
-    page = _Words()
-    page.feed(path.read_text(encoding="utf-8", errors="replace"))
-    yield from page.texts
+    """The lines of a page as they are, tags and comments too, with characters for their references: a name or number
+    stands between the same edges there as on the screen."""
+    for place, line in _of_lines(path):
+        yield place, html.unescape(line)
+
+
+def _of_lines(path: Path) -> Iterator[tuple[str, str]]:
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        yield f"第 {number} 行", line
