@@ -336,8 +336,8 @@ def _without_names(plan: _Plan, name: str, data: bytes) -> bytes:
 def _check_exposures(plan: _Plan, work_dir: Path, linked: frozenset[str]) -> None:
     """The last look at everything that would be published, but for what passed it before, for the same names by the
     same program. Raises Refused naming each place that shows a person."""
-    searched = Searched(linked, plan.same.tables) if plan.same.searched else None
-    if found := exposures(work_dir, plan.names, searched):
+    before = {"searched": Searched(linked, plan.same.tables)} if plan.same.searched else {}
+    if found := exposures(work_dir, plan.names, **before):
         raise Refused(
             f"拒绝发布：候选 {plan.candidate.candidate_id} 的发布内容中有 {len(found)} 处疑似个人信息："
             f"{'；'.join(item.line() for item in found)}。",
