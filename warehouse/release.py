@@ -27,7 +27,15 @@ from warehouse.clock import SHANGHAI, now
 from warehouse.dictionary import contract, dictionary, read_docs
 from warehouse.errors import Fault, Refused, UsageError
 from warehouse.evidence import value_lineage
-from warehouse.files import fsync_dir, fsync_tree, pretty_json, replace_symlink, sha256_file, unique_suffix
+from warehouse.files import (
+    fsync_dir,
+    fsync_tree,
+    pretty_json,
+    replace_symlink,
+    sha256_bytes,
+    sha256_file,
+    unique_suffix,
+)
 from warehouse.fingerprint import fingerprint_of, table_digests, table_hashes
 from warehouse.lease import Fence, held
 from warehouse.ledger import Ledger, ReleaseRow
@@ -74,6 +82,7 @@ class _Plan:
     published_at: str
     candidate: Candidate
     verdict: Verdict
+    verdict_digest: str
     previous: Release | None
     artefacts: dict[str, bytes]
     signer: CryptoSigner
@@ -106,10 +115,12 @@ def publish(
     `current` already shows, judged by the same rules, changes nothing. Killed at any point, `current` still names one
     whole release. Raises Refused, UsageError, Fault, OSError.
     """
-    files = _check_artefacts(artefacts, verdict)
+    judged = verdict.to_json()
+    digest = sha256_bytes(judged)
+    files = _check_artefacts(artefacts, judged)
     with held(home, ledger, PUBLISH_LOCK) as own:
         settle_releases(home, ledger)
-        tables = _check_proof(home, ledger, candidate, verdict)
+        tables = _check_proof(home, ledger, candidate, verdict, digest)
         _check_names(candidate, names)
         standing = current(home)
         if standing is not None and _is_same(standing, candidate, verdict):
@@ -126,6 +137,7 @@ def publish(
             published_at=instant.isoformat(),
             candidate=candidate,
             verdict=verdict,
+            verdict_digest=digest,
             previous=standing,
             artefacts=files,
             signer=signer,
@@ -170,8 +182,8 @@ def _deliveries_differ(standing: Release, candidate: Candidate, changes: Mapping
 # -- proof ------------------------------------------------------------------------------------------------------------
 
 
-def _check_proof(home: Home, ledger: Ledger, candidate: Candidate, verdict: Verdict) -> dict[str, str]:
-    """Mart -> SHA-256 of what it says, found out here and now. Raises Refused."""
+def _check_proof(home: Home, ledger: Ledger, candidate: Candidate, verdict: Verdict, digest: str) -> dict[str, str]:
+    """Mart -> SHA-256 of what it says, found out here and now; `digest`: the verdict's. Raises Refused."""
     name = candidate.candidate_id
     if verdict.candidate_id != name:
         raise Refused(f"拒绝发布：裁决针对的是候选 {verdict.candidate_id}，不是 {name}。", "请对本候选重新执行检查。")
@@ -180,12 +192,12 @@ def _check_proof(home: Home, ledger: Ledger, candidate: Candidate, verdict: Verd
     recorded = ledger.verdict_digest(name)
     if recorded is None:
         raise Refused(f"拒绝发布：台账中没有对候选 {name} 的裁决记录。", "裁决只能由质量检查（eduplan run）产生。")
-    if recorded != verdict.digest():
+    if recorded != digest:
         raise Refused(
             f"拒绝发布：对候选 {name} 的裁决与台账登记的不一致，裁决被改动过或已过时。", "请重新执行质量检查。"
         )
     _check_waivers(candidate, verdict)
-    return _check_candidate(home, candidate, verdict)
+    return _check_candidate(home, candidate, verdict, digest)
 
 
 def _check_names(candidate: Candidate, names: NameMarks | None) -> None:
@@ -211,7 +223,7 @@ def _check_waivers(candidate: Candidate, verdict: Verdict) -> None:
             raise Refused(f"拒绝发布：{problem}。", "请处理不合格的行，或申请新的豁免后重新运行。")
 
 
-def _check_candidate(home: Home, candidate: Candidate, verdict: Verdict) -> dict[str, str]:
+def _check_candidate(home: Home, candidate: Candidate, verdict: Verdict, digest: str) -> dict[str, str]:
     name = candidate.candidate_id
     sealed = candidates.load(home, name)
     digests = table_digests(sealed.database)
@@ -230,16 +242,18 @@ def _check_candidate(home: Home, candidate: Candidate, verdict: Verdict) -> dict
     expected = candidates.read_seal(sealed.path).get("dbt_manifest_sha256")
     if not manifest.is_file() or sha256_file(manifest) != expected:
         raise Refused(f"拒绝发布：候选 {name} 的 dbt manifest 缺失，或在封存之后被替换。", "请重新运行构建。")
-    _check_verdict_file(sealed.path / "verdict.json", verdict)
+    _check_verdict_file(sealed.path / "verdict.json", digest)
     return table_hashes(digests)
 
 
-def _check_verdict_file(path: Path, verdict: Verdict) -> None:
-    if path.is_file() and Verdict.from_json(path.read_bytes()).digest() != verdict.digest():
+def _check_verdict_file(path: Path, digest: str) -> None:
+    # The bytes are what the digest is taken over; the file may still be written in another spelling of the same.
+    data = path.read_bytes() if path.is_file() else None
+    if data is not None and sha256_bytes(data) != digest and Verdict.from_json(data).digest() != digest:
         raise Refused("拒绝发布：候选目录中的裁决文件被改动，与登记的裁决不一致。", "请重新执行质量检查。")
 
 
-def _check_artefacts(artefacts: Mapping[str, bytes], verdict: Verdict) -> dict[str, bytes]:
+def _check_artefacts(artefacts: Mapping[str, bytes], judged: bytes) -> dict[str, bytes]:
     if REPORT not in artefacts:
         raise UsageError(f"发布缺少质量报告 {REPORT}。", "请先由检查结果生成报告。")
     reserved = (MANIFEST_NAME, SIGNATURE_NAME, PUBLIC_KEY, MARTS_FILE, "data_dictionary.json", "changes.json")
@@ -249,7 +263,7 @@ def _check_artefacts(artefacts: Mapping[str, bytes], verdict: Verdict) -> dict[s
         if outside or name in reserved or parts.parts[:1] in _RESERVED_FOLDERS:
             raise UsageError(f"附件路径不可用：{name!r}。", "请用发布目录内的相对路径，且不与固定文件重名。")
     files = dict(artefacts)
-    if files.setdefault(VERDICT_FILE, verdict.to_json()) != verdict.to_json():
+    if files.setdefault(VERDICT_FILE, judged) != judged:
         raise UsageError(f"附件 {VERDICT_FILE} 与裁决本身不一致。", "不必另外提供该文件，发布时会写入。")
     return files
 
@@ -322,8 +336,8 @@ def _without_names(plan: _Plan, name: str, data: bytes) -> bytes:
 def _check_exposures(plan: _Plan, work_dir: Path, linked: frozenset[str]) -> None:
     """The last look at everything that would be published, but for what passed it before, for the same names by the
     same program. Raises Refused naming each place that shows a person."""
-    searched = Searched(linked, plan.same.tables) if plan.same.searched else None
-    if found := exposures(work_dir, plan.names, searched):
+    before = {"searched": Searched(linked, plan.same.tables)} if plan.same.searched else {}
+    if found := exposures(work_dir, plan.names, **before):
         raise Refused(
             f"拒绝发布：候选 {plan.candidate.candidate_id} 的发布内容中有 {len(found)} 处疑似个人信息："
             f"{'；'.join(item.line() for item in found)}。",
@@ -358,7 +372,7 @@ def _coming_row(plan: _Plan, version: str) -> ReleaseRow:
         release_id=plan.release_id,
         candidate_id=plan.candidate.candidate_id,
         fingerprint=plan.candidate.fingerprint,
-        verdict_digest=plan.verdict.digest(),
+        verdict_digest=plan.verdict_digest,
         rules_version=plan.verdict.rules_version,
         data_version=version,
         manifest_sha256="",
@@ -399,7 +413,7 @@ def _manifest(ledger: Ledger, plan: _Plan, files: Mapping[str, Any], version: st
         },
         "made": asdict(plan.made),
         "verdict": {
-            "digest": plan.verdict.digest(),
+            "digest": plan.verdict_digest,
             "rules_version": plan.verdict.rules_version,
             "rules": len(plan.verdict.results),
             "failed": sorted(result.rule_id for result in plan.verdict.results if not result.passed),

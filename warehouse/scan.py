@@ -12,10 +12,10 @@ telephone number.
 from __future__ import annotations
 
 import base64
+import html
 import json
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, Final
 
@@ -32,6 +32,10 @@ _TEXT: Final = ("VARCHAR", "VARCHAR[]")
 _ANSWERING: Final = frozenset({"requested_by", "approved_by", "acknowledged_by"})
 # Not searched: keys and signatures hold no text, the marts are read as tables.
 _OPAQUE: Final = {".pub"}
+
+
+# A place within a file, and the texts that stand there.
+Texts = tuple[str, list[str]]
 
 
 @dataclass(frozen=True)
@@ -63,31 +67,40 @@ def exposures(folder: Path, names: NameMarks | None, searched: Searched | None =
     Raises Fault when a file cannot be read as what it is.
     """
     before = searched or Searched()
-    # Nearly every text stands in several files: each is looked at once.
-    places: dict[str, set[tuple[str, str]]] = {}
     with duck.connect() as connection:
-        for path in sorted(item for item in folder.rglob("*") if item.is_file()):
-            file = path.relative_to(folder).as_posix()
-            for place, text in _texts(connection, path, before.tables) if file not in before.files else ():
-                places.setdefault(text, set()).add((file, place))
-    found = [(text, "身份证号或电话号码") for text in places if shows_number(text)]
-    if names is not None:
-        found += [(text, "名册中的姓名") for text in _with_names(places, names)]
-    told = {Exposure(file, place, what) for text, what in found for file, place in places[text]}
+        found = [
+            (path.relative_to(folder).as_posix(), place, texts)
+            for path in sorted(item for item in folder.rglob("*") if item.is_file())
+            if path.relative_to(folder).as_posix() not in before.files
+            for place, texts in _texts(connection, path, before.tables)
+        ]
+    # Nearly every text stands in several files: each is looked at once.
+    every = set().union(*(texts for _, _, texts in found))
+    telling = {
+        "身份证号或电话号码": {text for text in every if shows_number(text)},
+        "名册中的姓名": _with_names(every, names) if names is not None else set(),
+    }
+    told = {
+        Exposure(file, place, what)
+        for what, shown in telling.items()
+        if shown
+        for file, place, texts in found
+        if not shown.isdisjoint(texts)
+    }
     return sorted(told, key=lambda item: (item.file, item.place, item.what_zh))
 
 
-def _with_names(texts: Collection[str], names: NameMarks) -> list[str]:
+def _with_names(texts: Collection[str], names: NameMarks) -> set[str]:
     known = names.names_in(texts)
     # Seldom anything: then no text is looked at by itself.
-    return [text for text in texts if words_of(text) & known] if known else []
+    return {text for text in texts if words_of(text) & known} if known else set()
 
 
 # -- texts ------------------------------------------------------------------------------------------------------------
 
 
-def _texts(connection: duckdb.DuckDBPyConnection, path: Path, searched: Collection[str]) -> Iterator[tuple[str, str]]:
-    """(place, text) for every text of a file; a text that stands there often may be given once."""
+def _texts(connection: duckdb.DuckDBPyConnection, path: Path, searched: Collection[str]) -> Iterator[Texts]:
+    """(place, the texts there) for every place of a file; a text that stands there often may be given once."""
     if path.suffix == ".duckdb":
         yield from _of_database(path, searched)
     elif path.suffix in {".parquet", ".csv"}:
@@ -97,12 +110,11 @@ def _texts(connection: duckdb.DuckDBPyConnection, path: Path, searched: Collecti
     elif path.suffix == ".html":
         yield from _of_page(path)
     elif path.suffix not in _OPAQUE:
-        for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
-            yield f"第 {number} 行", line
-    yield "文件名", path.name
+        yield from _of_lines(path)
+    yield "文件名", [path.name]
 
 
-def _of_database(path: Path, searched: Collection[str]) -> Iterator[tuple[str, str]]:
+def _of_database(path: Path, searched: Collection[str]) -> Iterator[Texts]:
     with duck.connect(path, read_only=True) as connection:
         columns = duck.rows(
             connection,
@@ -113,10 +125,10 @@ def _of_database(path: Path, searched: Collection[str]) -> Iterator[tuple[str, s
         for database, schema, table, column in columns:
             if column not in _ANSWERING and not (schema == MARTS_SCHEMA and table in searched):
                 relation = ".".join(duck.ident(name) for name in (database, schema, table))
-                yield from _distinct(connection, relation, column, f"{schema}.{table}.{column}")
+                yield f"{schema}.{table}.{column}", _distinct(connection, relation, column)
 
 
-def _of_table(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[tuple[str, str]]:
+def _of_table(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[Texts]:
     typed = path.parent.parent / "parquet" / f"{path.stem}.parquet"
     # Which columns of a CSV are texts is asked of the Parquet beside it, which says so.
     described = duck.rows(connection, f"DESCRIBE SELECT * FROM read_parquet({duck.literal(str(typed))})")
@@ -126,7 +138,7 @@ def _of_table(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[tup
     chosen = ", ".join(duck.ident(column) for column in texts)
     connection.execute(f"CREATE OR REPLACE TEMPORARY TABLE told AS SELECT {chosen or 'NULL'} FROM {source}")
     for column in texts:
-        yield from _distinct(connection, "told", column, column)
+        yield column, _distinct(connection, "told", column)
 
 
 def _csv(path: Path, columns: Iterable[str]) -> str:
@@ -137,54 +149,46 @@ def _csv(path: Path, columns: Iterable[str]) -> str:
     )
 
 
-def _distinct(
-    connection: duckdb.DuckDBPyConnection, relation: str, column: str, place: str
-) -> Iterator[tuple[str, str]]:
+def _distinct(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> list[str]:
     name = duck.ident(column)
-    for (value,) in duck.rows(connection, f"SELECT DISTINCT {name} FROM {relation} WHERE {name} IS NOT NULL"):
-        for text in value if isinstance(value, list) else [value]:
-            yield place, str(text)
+    found = duck.rows(connection, f"SELECT DISTINCT {name} FROM {relation} WHERE {name} IS NOT NULL")
+    return [str(text) for (value,) in found for text in (value if isinstance(value, list) else [value])]
 
 
-def _of_json(path: Path) -> Iterator[tuple[str, str]]:
+def _of_json(path: Path) -> Iterable[Texts]:
     try:
         content = json.loads(path.read_bytes())
     except ValueError as error:
         raise Fault(f"{path.name} 不是合格的 JSON，无法检查其中有没有个人信息。", "请重新运行。") from error
-    yield from _of_value("", content)
+    found: dict[str, list[str]] = {}
+    _of_value("", content, found)
+    return found.items()
 
 
-def _of_value(place: str, value: Any) -> Iterator[tuple[str, str]]:
+def _of_value(place: str, value: Any, found: dict[str, list[str]]) -> None:
+    """Add the texts of a value, names of members among them, to those `found` at its place."""
     if isinstance(value, str):
-        yield place, value
+        found.setdefault(place, []).append(value)
     elif isinstance(value, list):
         for item in value:
-            yield from _of_value(place, item)
+            _of_value(place, item, found)
     elif isinstance(value, dict) and "payloadType" in value:
         # A signed envelope: what was signed is text behind letters.
-        yield from _of_value(place, json.loads(base64.b64decode(value["payload"])))
+        _of_value(place, json.loads(base64.b64decode(value["payload"])), found)
     elif isinstance(value, dict):
+        found.setdefault(place, []).extend(value)
         for name, item in value.items():
-            yield place, name
             if name not in _ANSWERING:
-                yield from _of_value(f"{place}.{name}" if place else name, item)
+                _of_value(f"{place}.{name}" if place else name, item, found)
 
 
-class _Words(HTMLParser):
-    """The texts of a page: what is shown, and what attributes hold."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.texts: list[tuple[str, str]] = []
-
-    def handle_data(self, data: str) -> None:
-        self.texts.append((f"第 {self.getpos()[0]} 行", data))
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.texts += [(f"第 {self.getpos()[0]} 行", value) for _, value in attrs if value]
+def _of_page(path: Path) -> Iterator[Texts]:
+    """The lines of a page as they are, tags and comments too, with characters for their references: a name or number
+    stands between the same edges there as on the screen."""
+    for place, texts in _of_lines(path):
+        yield place, [html.unescape(text) for text in texts]
 
 
-def _of_page(path: Path) -> Iterator[tuple[str, str]]:
-    page = _Words()
-    page.feed(path.read_text(encoding="utf-8", errors="replace"))
-    yield from page.texts
+def _of_lines(path: Path) -> Iterator[Texts]:
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), start=1):
+        yield f"第 {number} 行", [line]

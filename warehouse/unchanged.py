@@ -43,6 +43,11 @@ class Unchanged:
     files: Mapping[str, str]
     searched: bool
 
+    def whole(self, name: str) -> Path | None:
+        """A file of the standing release, None when it is not what it was."""
+        path = self.folder / name
+        return path if name in self.files and path.is_file() and sha256_file(path) == self.files[name] else None
+
     def link(self, name: str, target: Path) -> bool:
         """Make `target` the same file as `name` in the standing release; False when that is not what it was, or the
         disk knows no links."""

@@ -1,3 +1,5 @@
+{{ config(materialized='table') }}
+{#- A table: hundreds of small files are opened once, and not by everything that asks. -#}
 select
     students.stat_year,
     students.institution_code,

@@ -1,3 +1,5 @@
+{{ config(materialized='table') }}
+{#- A table: hundreds of small files are opened once, and not by everything that asks. -#}
 select
     stat_year,
     institution_code,
