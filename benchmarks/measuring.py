@@ -80,7 +80,7 @@ class Series:
 def run(arguments: Sequence[str], *, env: Mapping[str, str], log: Path, every: float = SAMPLE_EVERY) -> Ran:
     """Run a command of this interpreter to its end. Raises SystemExit with the log's tail when it fails.
 
-    Memory is the sum of proportional shares over the process and all its descendants, looked at once in `every` seconds:
+    Memory is the sum of proportional shares over the process and all its descendants, looked at every `every` seconds:
     a page that several share counts once in all. Where the system does not tell shares, resident sizes are added, which
     errs on the high side. Processor seconds are those last seen of each process, so they miss up to `every` of each.
     """
