@@ -57,8 +57,8 @@ def test_a_corrected_city_is_judged_as_if_everything_were_examined(corrected: Co
 
 def _by_place(
     home: Home, candidate: Candidate, asked: list[Rule], cell: Cell | None
-) -> dict[str, dict[Cell, sql.Count]]:
-    """What rules find of each area and year, asked of all records, or of one area and year alone."""
+) -> dict[str, dict[Cell, tuple[int, int]]]:
+    """(rows examined, rows failed) of each area and year by rule, asked of all records or of one area and year."""
     book = catalogue().model_copy(update={"rules": tuple(asked)})
     answers = sql.Answers(by_place=True)
     with closing(Ledger(home.ledger_url)) as ledger, duck.connect(candidate.database, read_only=True) as connection:
@@ -70,10 +70,14 @@ def _by_place(
             with carrying.narrowed(connection, replace(plan, fresh=frozenset({cell}))):
                 sql.ask(connection, asked, texts, answers)
     assert all(count.error is None for count in answers.counts.values())
-    return {
-        rule_id: {plan.cells[place]: count for place, count in places.items()}
-        for rule_id, places in answers.places.items()
-    }
+    found: dict[str, dict[Cell, tuple[int, int]]] = {}
+    for rule_id, places in answers.places.items():
+        cells = found.setdefault(rule_id, {})
+        for place, count in places.items():
+            # An area may have handed in several parts of a year.
+            checked, failed = cells.get(plan.cells[place], (0, 0))
+            cells[plan.cells[place]] = (checked + count.checked, failed + count.failed)
+    return found
 
 
 def test_rules_that_stand_apart_find_the_same_of_an_area_and_year_alone(released: Path) -> None:

@@ -15,9 +15,11 @@ with parts as (
 
 fed as (
     select
-        indicator_id,
-        unnest(string_split(feeds, '|')) as feed
-    from {{ ref('indicator') }}
+        indicators.indicator_id,
+        labels.feed
+    from {{ ref('indicator') }} as indicators
+    inner join {{ ref('feed_label') }} as labels
+        on '|' || indicators.feeds || '|' like '%|' || labels.feed || '|%'
 ),
 
 -- Rows that are persons have no cell of their own. Which of a person's posts counts need not be found out here: a
