@@ -273,20 +273,19 @@ def _lineage(candidate: Candidate, deliveries: Iterable[DeliveryRow], marts: set
         if row.delivery_id in active:
             for table in row.tables:
                 by_table.setdefault(table, []).append(row)
-    rows = [
-        {
-            "mart": mart,
-            "record_table": table,
-            "feed": row.feed,
-            "delivery_id": row.delivery_id,
-            "sha256": row.sha256,
-        }
+    told = {
+        table: [(table, row.feed, row.delivery_id, row.sha256) for row in sorted(rows, key=lambda row: row.delivery_id)]
+        for table, rows in by_table.items()
+    }
+    found = [
+        (mart, *rest)
         for mart, upstream in sorted(upstream_records(candidate.path / DBT_MANIFEST).items())
         if mart in marts
         for table in sorted(upstream)
-        for row in sorted(by_table.get(table, []), key=lambda item: item.delivery_id)
+        for rest in told.get(table, ())
     ]
-    return pa.Table.from_pylist(rows, schema=_LINEAGE)
+    columns = [pa.array([row[at] for row in found], kind) for at, kind in enumerate(_LINEAGE.types)]
+    return pa.Table.from_arrays(columns, schema=_LINEAGE)
 
 
 def upstream_records(manifest: Path) -> dict[str, set[str]]:

@@ -43,15 +43,12 @@ class Copied:
 def copy_marts(
     source: Path,
     folder: Path,
-    expected: str,
     add: Callable[[duckdb.DuckDBPyConnection, str], None] | None = None,
     same: Unchanged = NOTHING,
 ) -> Copied:
     """Write `marts.duckdb`, parquet/ and csv/ into `folder` from the candidate's database; `add` may create further
     schemas in the new database (it gets the connection and the attached name). Files of tables that are the `same` in
-    the standing release are linked.
-
-    Raises Fault when the copy's fingerprint is not the `expected` one.
+    the standing release are linked. What came of it is nothing until `prove_copy` has passed.
     """
     target = folder / MARTS_FILE
     for kind in _EXPORTED:
@@ -77,9 +74,13 @@ def copy_marts(
         connection.execute("COMMIT")
         connection.execute("DETACH published")
         _add_short_names(connection, target, names)
-    if fingerprint(target) != expected:
-        raise Fault("发布文件与通过检查的候选内容不一致，未发布。", "请检查磁盘后重试。")
     return Copied({name: shapes[name] for name in names}, frozenset(linked))
+
+
+def prove_copy(folder: Path, expected: str) -> None:
+    """Raise Fault when the marts in a folder do not have the `expected` fingerprint."""
+    if fingerprint(folder / MARTS_FILE) != expected:
+        raise Fault("发布文件与通过检查的候选内容不一致，未发布。", "请检查磁盘后重试。")
 
 
 def _add_short_names(connection: duckdb.DuckDBPyConnection, target: Path, names: list[str]) -> None:

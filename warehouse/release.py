@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
@@ -49,7 +50,7 @@ from warehouse.manifest import (
     read_release,
     releases,
 )
-from warehouse.marts_file import MARTS_FILE, Copied, MartColumns, copy_marts
+from warehouse.marts_file import MARTS_FILE, Copied, MartColumns, copy_marts, prove_copy
 from warehouse.materiality import Acknowledgement
 from warehouse.names import NAMED_FEEDS, NameMarks, masked
 from warehouse.paths import Home
@@ -298,6 +299,17 @@ def _build(home: Home, ledger: Ledger, plan: _Plan) -> Release:
 def _fill(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path) -> None:
     version = next_version(plan.previous.manifest["data_version"] if plan.previous else None, plan.changes)
     marts = _write_marts(home, ledger, plan, work_dir, version)
+    # The engine proves the copy while the rest is written and searched.
+    with ThreadPoolExecutor(1) as pool:
+        proof = pool.submit(prove_copy, work_dir, plan.candidate.fingerprint)
+        _write_rest(ledger, plan, work_dir, marts, version)
+        proof.result()
+    for path in work_dir.rglob("*"):
+        if path.is_file() and path.stat().st_mode & 0o777 != _READ_ONLY:
+            path.chmod(_READ_ONLY)
+
+
+def _write_rest(ledger: Ledger, plan: _Plan, work_dir: Path, marts: Copied, version: str) -> None:
     _write_documents(plan, work_dir, marts.columns, version)
     ends = {"from": plan.previous.release_id if plan.previous else None, "to": plan.release_id}
     (work_dir / "changes.json").write_bytes(pretty_json({**ends, **plan.changes}))
@@ -313,9 +325,6 @@ def _fill(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path) -> None:
     (work_dir / MANIFEST_NAME).write_bytes(content)
     (work_dir / SIGNATURE_NAME).write_bytes(sign_release(plan.signer, manifest, content))
     _check_exposures(plan, work_dir, marts.linked)
-    for path in work_dir.rglob("*"):
-        if path.is_file() and path.stat().st_mode & 0o777 != _READ_ONLY:
-            path.chmod(_READ_ONLY)
 
 
 def _check_linked(same: Unchanged, linked: frozenset[str], files: Mapping[str, Mapping[str, Any]]) -> None:
@@ -364,7 +373,7 @@ def _write_marts(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path, versio
         if plan.names is not None:
             mask_names(connection, database, plan.names)
 
-    return copy_marts(plan.candidate.database, work_dir, plan.candidate.fingerprint, add, plan.same)
+    return copy_marts(plan.candidate.database, work_dir, add, plan.same)
 
 
 def _coming_row(plan: _Plan, version: str) -> ReleaseRow:

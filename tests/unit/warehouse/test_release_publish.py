@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -23,6 +24,7 @@ from warehouse.candidate import Candidate
 from warehouse.errors import Fault, Refused, UsageError
 from warehouse.fingerprint import fingerprint
 from warehouse.ledger import Ledger
+from warehouse.marts_file import copy_marts
 from warehouse.paths import Home
 from warehouse.release import current, publish, releases
 from warehouse.verdict import Verdict
@@ -254,6 +256,22 @@ def test_a_swapped_dbt_manifest_is_refused(home: Home, ledger: Ledger, candidate
     path = candidate.path / "manifest.json"
     path.write_bytes(path.read_bytes().replace("含义".encode(), "歪曲".encode()))
     _refused(home, ledger, candidate, verdict, "manifest")
+
+
+def test_a_copy_that_says_something_else_is_not_published(
+    home: Home, ledger: Ledger, candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def spoilt(source: Path, folder: Path, *more: Any) -> Any:
+        found = copy_marts(source, folder, *more)
+        with duckdb.connect(str(folder / "marts.duckdb")) as connection:
+            connection.execute("UPDATE marts.marts.mart_plan_progress SET status = 'x' WHERE area_code = '5003'")
+        return found
+
+    monkeypatch.setattr("warehouse.release.copy_marts", spoilt)
+    with pytest.raises(Fault, match="不一致"):
+        publish(home, ledger, candidate, judged(ledger, candidate), artefacts=REPORT)
+    assert current(home) is None
+    assert list(home.releases.iterdir()) == []
 
 
 def test_a_refusal_leaves_the_last_good_release(once_released: Home, tmp_path: Path) -> None:
