@@ -57,20 +57,16 @@ _HARMLESS: Final = {"range", "generate_series", "unnest"}
 log = logging.getLogger(__name__)
 
 
-def _engine() -> str:
-    """SHA-256 over the code that judges and the libraries it judges with."""
-    here = Path(__file__).parent
-    code = {
-        f"{path.parent.name}/{path.name}": path
-        for room in (here, here.parent / "warehouse")
-        for path in room.glob("*.py")
-    }
+def engine_digest(rooms: Iterable[Path]) -> str:
+    """SHA-256 over all Python in these folders, by name and content, and the libraries that judge. Raises OSError."""
+    code = {f"{room.name}/{path.name}": sha256_file(path) for room in rooms for path in room.glob("*.py")}
     used = {name: version(name) for name in ("duckdb", "duckdb-engine", "great-expectations", "sqlalchemy")}
     return sha256_bytes(canonical_json([code, used]))
 
 
+_HERE: Final = Path(__file__).parent
 # When this module is loaded, not when it is asked: the code in memory, whatever lies on the disk by then.
-ENGINE: Final = _engine()
+ENGINE: Final = engine_digest([_HERE, _HERE.parent / "warehouse"])
 
 
 @dataclass(frozen=True)

@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 class Evidence:
     """All that was found out about one candidate, rule by rule.
 
-    `counts` and `rows` are of what was examined here; what an earlier check found is in `plan`.
+    `answers` and `rows` are of what was examined here; what an earlier check found is in `plan`.
     """
 
     plan: Plan = field(default_factory=Plan)
@@ -208,6 +208,7 @@ def examine(
             # What it says of one area rests on another after all: what was carried over may be wrong.
             log.error("按地区和年度分别检查的规则得出了别处的结果，全部重新检查。")
             evidence.plan, evidence.answers, evidence.rows = everything(rules), Answers(), {}
+            evidence.key_errors.clear()
             _count(connection, evidence.plan.whole, texts, evidence)
     _excuse_all(connection, rules, evidence)
     runner(connection, evidence.answers.asked, outcome)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from expectations import memo, render_report
-from expectations.carrying import SETTING, Carrying, tables_read
+from expectations.carrying import ENGINE, SETTING, Carrying, engine_digest, tables_read
 from expectations.catalogue import Catalogue, Rows, Rule, catalogue, rules
 from expectations.gate import conclude, evaluate, gather, judge
 from expectations.gx_runner import GxResult, GxRun
@@ -294,6 +294,19 @@ def test_another_rule_has_everything_judged_anew(after_one: Bench) -> None:
 def test_other_code_has_everything_judged_anew(after_one: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("expectations.carrying.ENGINE", "0" * 64)
     assert _is_anew(after_one.judge(1))
+
+
+def test_code_is_known_by_what_it_says_and_not_by_where_it_lies(tmp_path: Path) -> None:
+    one, other = tmp_path / "one" / "room", tmp_path / "other" / "room"
+    for room in (one, other):
+        room.mkdir(parents=True)
+        (room / "gate.py").write_text("checked = 1\n")
+    assert engine_digest([one]) == engine_digest([other]) != ENGINE
+    (other / "gate.py").write_text("checked = 2\n")
+    assert engine_digest([one]) != engine_digest([other])
+    (other / "gate.py").write_text("checked = 1\n")
+    (other / "more.py").write_text("")
+    assert engine_digest([one]) != engine_digest([other])
 
 
 def test_a_record_file_is_known_by_its_bytes(after_one: Bench) -> None:
