@@ -6,5 +6,5 @@ Nothing here knows a feed's layout, a rule's meaning or the orchestrator; every 
 import gc
 
 # A run builds far more than it drops in circles. Python looks for such circles after every 700 new objects, which took
-# a tenth of the processor time of a whole run and found next to nothing. Every process of ours passes here first.
+# a twentieth of the processor time of a whole run and found next to nothing. Every process of ours passes here first.
 gc.set_threshold(50_000, 20, 20)
