@@ -7,6 +7,7 @@ it, and while one is under way nobody asks for another: the next look after it s
 """
 
 # No postponed annotations here: Dagster reads the parameters' types.
+import math
 import os
 import time
 from collections.abc import Iterator
@@ -148,7 +149,7 @@ def linger_seconds() -> float:
 def _gathered(home: Home, ledger: Ledger, kind: str, settle: float | None, found: list[Arrival]) -> list[Arrival]:
     """What waits once nothing more came for the length of the window."""
     window = window_seconds()
-    if kind == folder.CONNECTOR and folder.resting(home.inbox, contract.feeds()) >= window:
+    if kind == folder.CONNECTOR and window <= folder.resting(home.inbox, contract.feeds()) < math.inf:
         # The window has passed already, while the files came to rest.
         return found
     end = time.monotonic() + max(window, _LONGEST_WINDOW)

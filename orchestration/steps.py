@@ -252,10 +252,14 @@ def begin(bench: Workbench) -> Build:
 
 
 def keep_built(bench: Workbench) -> None:
-    """Keep what dbt just built for the next build. A disk that has no room for it does not stop this one."""
+    """Keep what dbt just built for the next build. A disk that has no room for it does not stop this one.
+
+    Raises Refused when the code changed or the home was taken over meanwhile: then nobody knows which code made it.
+    """
     build = bench.build
     if build is None:
         return
+    check_hold(bench)
     try:
         kept.keep(
             bench.home,

@@ -29,6 +29,7 @@ from warehouse import duck
 from warehouse.files import canonical_json, unique_suffix
 from warehouse.home_key import read_sealed, write_sealed
 from warehouse.paths import Home
+from warehouse.program import program_digest
 
 FOLDER: Final = "kept"
 NOTE: Final = "note"
@@ -75,8 +76,9 @@ def find(home: Home, code_digest: str, key: bytes) -> Kept | None:
 
 
 def made_by(code_digest: str) -> dict[str, str]:
-    """What must be the same for a table to be the same: the code and the engines."""
-    return {"code": code_digest, **{name: version(name) for name in _ENGINES}}
+    """What must be the same for a table to be the same: the code that makes marts, the engines, and the whole program:
+    what was kept by code that mended a fault since is not used."""
+    return {"code": code_digest, "program": program_digest(), **{name: version(name) for name in _ENGINES}}
 
 
 def take(kept: Kept, target: Path) -> bool:
@@ -89,7 +91,7 @@ def take(kept: Kept, target: Path) -> bool:
     if digest == kept.sha256:
         return True
     target.unlink()
-    log.warning("%s/%s was altered since it was kept; everything is built anew", FOLDER, kept.database.name)
+    log.warning("%s/%s was altered since it was kept; everything is built anew", FOLDER, kept.database.parent.name)
     return False
 
 

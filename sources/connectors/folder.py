@@ -53,11 +53,11 @@ def list_arrivals(
 
 
 def resting(inbox: Path, feeds: Collection[str]) -> float:
-    """For how many seconds no file in the inbox has changed; infinite when there is none, 0 where a time stamp lies in
-    the future. Raises OSError when the inbox cannot be listed."""
+    """For how many seconds no file in the inbox has changed; infinite when no file tells. A time stamp in the future
+    says nothing, as in `list_arrivals`. Raises OSError when the inbox cannot be listed."""
     moment = now().timestamp()
     ages = (moment - file.mtime_ns / 1e9 for feed in sorted(feeds) for file in _files(inbox / feed))
-    return max(min(ages, default=math.inf), 0.0)
+    return min((age for age in ages if age >= 0), default=math.inf)
 
 
 def folders(inbox: Path, feeds: Collection[str]) -> frozenset[tuple[str, int]]:

@@ -60,6 +60,8 @@ KILLS = {
     "in the middle of the records schema": ("warehouse.candidate:_create_table", "after"),
     "before dbt": ("tests.support.candidate_kit:fill_marts", "before"),
     "after dbt": ("tests.support.candidate_kit:fill_marts", "after"),
+    "built, before it is kept": ("warehouse.kept:_copy", "before"),
+    "kept, before anybody is told": ("warehouse.kept:write_sealed", "before"),
     "before the fingerprint": ("warehouse.candidate:table_digests", "before"),
     "fingerprinted, not yet on disk": ("warehouse.candidate:fsync_tree", "before"),
     "on disk, before its name": ("warehouse.candidate:drop_lease", "after"),

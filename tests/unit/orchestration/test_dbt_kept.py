@@ -8,9 +8,14 @@ from typing import Any
 
 import pytest
 
-from orchestration import dbt_kept
+from orchestration import dbt_kept, steps
+from tests.support import candidate_kit
+from warehouse import candidate as candidates
 from warehouse import duck, kept
 from warehouse.candidate import Build
+from warehouse.errors import Refused
+from warehouse.home_key import load_or_create_key
+from warehouse.paths import Home
 
 SCHOOLS, MONEY = "source.eduplan.records.school", "source.eduplan.records.money"
 # name -> (kind, materialised as, made of)
@@ -94,6 +99,22 @@ def test_a_source_nobody_spoke_of_before_counts_as_changed(build: Build) -> None
 
 def test_the_same_records_once_more_run_everything(build: Build) -> None:
     assert dbt_kept.prepare(replace(build, kept=dict(build.sources)), manifest()).nodes is None
+
+
+def test_a_build_under_code_that_changed_meanwhile_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(tmp_path / "home")
+    with steps.open_workbench(home) as bench:
+        candidate_kit.delivery(home, bench.ledger, "数字")
+        bench.build = candidates.begin(home, bench.ledger.active_set(), candidate_kit.FEEDS)
+        key = load_or_create_key(home.key_file)
+        before = bench.code_digest
+        monkeypatch.setattr(candidates, "code_digest", lambda: "0" * 64)
+        with pytest.raises(Refused, match="作废"):
+            steps.keep_built(bench)
+        assert kept.find(home, before, key) is None
+        monkeypatch.undo()
+        steps.keep_built(bench)
+        assert kept.find(home, before, key) is not None
 
 
 def test_everything_comes_after_what_it_is_made_of() -> None:

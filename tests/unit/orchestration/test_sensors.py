@@ -93,6 +93,18 @@ def test_a_file_that_comes_while_the_inbox_is_looked_at_is_found_by_the_same_loo
     assert request.tags["eduplan/waiting"] == "1"
 
 
+def test_a_file_dated_ahead_is_neither_waited_for_for_ever_nor_taken_for_rested(
+    home: Home, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hand_in(home)
+    ahead = datetime.fromisoformat("2031-01-01T00:00:00+08:00").timestamp()
+    os.utime(home.inbox / "teacher_register" / "1.csv", (ahead, ahead))
+    waits: list[float] = []
+    monkeypatch.setattr(sensors.time, "sleep", waits.append)
+    assert tick("folder_arrivals", home, instance).run_requests
+    assert waits == [0.05], "the window, and no watching"
+
+
 def test_files_that_rested_as_long_as_the_window_are_not_waited_for_again(
     home: Home, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,6 +70,9 @@ def test_other_code_another_key_or_the_wish_for_whole_builds_finds_nothing(
     found = keep(home, built)
     assert kept.find(home, "d" * 64, KEY) is None
     assert kept.find(home, CODE, b"l" * 32) is None
+    with monkeypatch.context() as other:
+        other.setattr(kept, "program_digest", lambda: "p" * 64)
+        assert kept.find(home, CODE, KEY) is None
     monkeypatch.setenv(kept.WHOLE_VARIABLE, "1")
     assert kept.find(home, CODE, KEY) is None
     monkeypatch.delenv(kept.WHOLE_VARIABLE)
