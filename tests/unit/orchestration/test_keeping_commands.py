@@ -53,7 +53,7 @@ def test_clearing_away_is_listed_first_then_done_and_told_everywhere(home: Path)
 
 def test_a_backup_warns_of_keys_and_is_restored_only_whole(home: Path, tmp_path: Path) -> None:
     kept, keys, again = tmp_path / "kept", tmp_path / "keys", tmp_path / "again"
-    assert "密钥（signing.key）不在备份中" in eduplan(home, "backup", str(kept)).stdout
+    assert "密钥（secret.key、signing.key）不在备份中" in eduplan(home, "backup", str(kept)).stdout
     told = json.loads(eduplan(home, "backup", str(kept), "--keys", str(keys), "--json").stdout)
     assert (told["problems"], told["keys_saved"]) == ([], True)
     assert "完整" in eduplan(again, "restore", str(kept), "--check").stdout

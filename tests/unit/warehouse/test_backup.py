@@ -60,7 +60,7 @@ def put_back(base: Path, name: str = "") -> Home:
 
 
 def tree(home: Home) -> dict[str, bytes]:
-    left_out = {"candidates", "locks", "config", "current"}
+    left_out = {"candidates", "locks", "config", "current", "kept", "gate"}
     return {
         path.relative_to(home.root).as_posix(): path.read_bytes()
         for path in home.root.rglob("*")
