@@ -25,7 +25,7 @@ from orchestration.logs import logs_dir
 from warehouse import duck
 from warehouse.candidate import DATABASE_NAME, Build
 from warehouse.errors import EduplanError, Fault, Refused
-from warehouse.files import canonical_json, replace_symlink, sha256_bytes, sha256_file, unique_suffix
+from warehouse.files import TEMP_PREFIX, canonical_json, sha256_bytes, sha256_file, unique_suffix
 from warehouse.paths import Home, project_root
 
 if TYPE_CHECKING:
@@ -68,11 +68,15 @@ def manifest_path() -> Path:
     Lies below DBT_TARGET_PATH or `dbt_project/target`, in a folder named by the digest of the project's files, so that
     processes that load the definitions at the same time never see a half-written one.
     """
-    base = Path(os.environ.get("DBT_TARGET_PATH") or project_dir() / "target").absolute()
-    folder = base / f"eduplan-{project_digest()[:16]}"
+    folder = _parsed_dir()
     if not (folder / MANIFEST).is_file():
         _parse(folder)
     return folder / MANIFEST
+
+
+def _parsed_dir() -> Path:
+    base = Path(os.environ.get("DBT_TARGET_PATH") or project_dir() / "target").absolute()
+    return base / f"eduplan-{project_digest()[:16]}"
 
 
 def project_digest() -> str:
@@ -91,7 +95,12 @@ def _parse(folder: Path) -> None:
     work.mkdir(parents=True)
     try:
         done = subprocess.run(  # noqa: S603 - our own interpreter and arguments
-            [*_DBT, "parse"], env=_environment(work), cwd=project_dir(), capture_output=True, text=True, check=False
+            [*_DBT, "parse"],
+            env=_environment(work, **_PARSED_AS),
+            cwd=project_dir(),
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if done.returncode != 0 or not (work / MANIFEST).is_file():
             raise Fault(f"dbt 项目解析失败：{_tail(done.stdout)}", "请在 dbt_project/ 下执行 dbt parse 查看全部信息。")
@@ -105,6 +114,11 @@ def _parse(folder: Path) -> None:
         shutil.rmtree(work, ignore_errors=True)
 
 
+# The project is parsed for no home and no build: dbt parses everything anew, for seconds, when the database has another
+# address. The file's name says how relations are named; whoever opened it there would fail.
+_PARSED_AS: Final = {"EDUPLAN_CANDIDATE_DB": f"/nowhere/eduplan/parsed/{DATABASE_NAME}"}
+_PARSE_CACHE: Final = "partial_parse.msgpack"
+_AHEAD: Final = {**_PARSED_AS, "DBT_LOG_FORMAT": "json", "DBT_LOG_FORMAT_FILE": "debug"}
 # `warehouse` first: what it says about Python's collector holds for dbt as well.
 _CLI: Final = "import warehouse; from dbt.cli.main import cli; cli()"
 _DBT: Final = [sys.executable, "-c", _CLI, "--no-version-check", "--no-use-colors"]
@@ -133,23 +147,31 @@ def _tail(text: str) -> str:
 
 def start_ahead(home: Home) -> DbtProcess:
     """Start the process that will build, so that it has imported and parsed when its build begins. Raises OSError."""
-    return dbt_ahead.start(project_digest(), project_dir(), _ahead_dir(home), _variables(home))
+    return dbt_ahead.start(project_digest(), project_dir(), _parse_cache(home, "ahead"), _AHEAD)
 
 
 def parse_warm(home: Home) -> Parsed | None:
     """Parse the project in this process, for forks of it; None when it does not parse. Raises OSError."""
-    return dbt_ahead.parse(project_digest(), project_dir(), home.root / "dbt" / "warm", _variables(home))
+    return dbt_ahead.parse(project_digest(), project_dir(), _parse_cache(home, "warm"), _AHEAD)
 
 
-def fork_ahead(home: Home, parsed: Parsed) -> None:
+def fork_ahead(parsed: Parsed) -> None:
     """As `start_ahead`, by a fork that waits until `start_ahead` asks for it. Raises Fault, OSError."""
-    dbt_ahead.fork(parsed, _variables(home))
+    dbt_ahead.fork(parsed, _AHEAD)
 
 
-def _variables(home: Home) -> dict[str, str]:
-    database = _build_link(home) / DATABASE_NAME
-    said = {"EDUPLAN_CANDIDATE_DB": str(database), "EDUPLAN_KEPT": "1"}
-    return {**said, "DBT_LOG_FORMAT": "json", "DBT_LOG_FORMAT_FILE": "debug"}
+def _parse_cache(home: Home, name: str) -> Path:
+    """A folder of the home where dbt finds what it remembers of this very project, if anybody has parsed it.
+
+    dbt compares checksums and starts anew when anything differs. Raises OSError.
+    """
+    folder = home.root / "dbt" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    fresh = folder / f"{TEMP_PREFIX}{unique_suffix()}"
+    with suppress(FileNotFoundError):
+        shutil.copyfile(_parsed_dir() / _PARSE_CACHE, fresh)
+        fresh.replace(folder / _PARSE_CACHE)
+    return folder
 
 
 @contextmanager
@@ -175,9 +197,8 @@ def building(
 
     artefacts = artefact_dir(build)
     artefacts.mkdir()
-    _steady_path(home, build)
     content = validate_manifest(manifest)
-    process = _begin(home, ahead, artefacts, share.arguments(content))
+    process = _begin(home, ahead, build.database, artefacts, share.arguments(content))
     invocation = DbtCliInvocation(
         # A forked child has as much of its face as is used there.
         process=cast("subprocess.Popen[bytes]", process),
@@ -194,20 +215,20 @@ def building(
         yield invocation
     finally:
         _stop(process)
-        _build_link(home).unlink(missing_ok=True)
 
 
-def _begin(home: Home, ahead: DbtProcess | None, artefacts: Path, chosen: Sequence[str]) -> Running:
+def _begin(home: Home, ahead: DbtProcess | None, database: Path, artefacts: Path, chosen: Sequence[str]) -> Running:
     # Unit tests prove formulas on made-up rows: part of `make test`, not of every build.
     arguments = ["build", "--exclude-resource-type", "unit_test", "--target-path", str(artefacts)]
     arguments += ["--log-path", str(artefacts), *chosen]
+    variables = {"EDUPLAN_CANDIDATE_DB": str(database), "EDUPLAN_KEPT": "1"}
     if ahead is not None and ahead.digest == project_digest() and ahead.process.poll() is None:
         # One that dies between this look and its orders is as good as none.
         with suppress(BrokenPipeError):
-            return ahead.begin(arguments)
+            return ahead.begin(arguments, variables)
     if ahead is not None:
         ahead.dismiss()
-    return start_ahead(home).begin(arguments)
+    return start_ahead(home).begin(arguments, variables)
 
 
 def build_again(bench: Workbench) -> None:
@@ -258,26 +279,6 @@ def _stop(process: Running) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
-
-
-def _steady_path(home: Home, build: Build) -> None:
-    """Make the build's database reachable under a path that is the same for every build of this home.
-
-    dbt parses its whole project anew, for seconds, when the address of the database changes. The link is to the folder,
-    so the write-ahead log lies where it belongs.
-    """
-    link = _build_link(home)
-    link.parent.mkdir(parents=True, exist_ok=True)
-    replace_symlink(link, str(build.work_dir))
-
-
-def _build_link(home: Home) -> Path:
-    return home.root / "dbt" / "build"
-
-
-def _ahead_dir(home: Home) -> Path:
-    """What dbt remembers of its last parse; it compares checksums and starts anew when anything differs."""
-    return home.root / "dbt" / "ahead"
 
 
 def artefact_dir(build: Build) -> Path:

@@ -50,14 +50,15 @@ class DbtProcess:
     process: Running
     digest: str
 
-    def begin(self, arguments: Sequence[str]) -> Running:
-        """Hand it the arguments of one dbt command and return it. Raises BrokenPipeError when it died meanwhile."""
+    def begin(self, arguments: Sequence[str], variables: Mapping[str, str]) -> Running:
+        """Hand it the arguments of one dbt command, and what its environment says beside that of parsing; return it.
+        Raises BrokenPipeError when it died meanwhile."""
         orders, self.process.stdin = self.process.stdin, None
         if orders is None:
             raise BrokenPipeError
         # Written out on closing: a process that died since anybody looked shows here and nowhere else.
         with orders:
-            orders.write(json.dumps(list(arguments)).encode() + b"\n")
+            orders.write(json.dumps([list(arguments), dict(variables)]).encode() + b"\n")
         return self.process
 
     def dismiss(self) -> None:
@@ -67,8 +68,8 @@ class DbtProcess:
 
 
 def start(digest: str, project: Path, target: Path, variables: Mapping[str, str]) -> DbtProcess:
-    """Start a process that parses `project` now, or take the one that was forked for this digest. `target` is where it
-    keeps its parse cache from one start to the next; `variables` are set in its environment. Raises OSError."""
+    """Start a process that parses `project` now, or take the one that was forked for this digest. `target` is where its
+    parse cache lies; `variables` are set in its environment. Raises OSError."""
     while _ready:
         forked = _ready.pop()
         if forked.digest == digest and forked.process.poll() is None:
@@ -153,8 +154,9 @@ def _is_passed(name: str) -> bool:
 
 
 def serve() -> int:
-    """What the process does: parse, wait for one line with the arguments as JSON, run them. Events go to standard
-    output. Without a line (it was not needed, or its parent is gone) it ends at once. Returns dbt's exit code."""
+    """What the process does: parse, wait for one line with arguments and variables as JSON, run them. Events go to
+    standard output. Without a line (nobody needed it, or its parent is gone) it ends at once. Returns dbt's exit code.
+    """
     return _obey(_parse())
 
 
@@ -172,8 +174,10 @@ def _obey(known: Manifest | None) -> int:
     order = sys.stdin.readline()
     if not order:
         return _DONE
+    arguments, variables = json.loads(order)
+    os.environ.update(variables)
     # A project that does not parse is parsed again, this time aloud.
-    result = dbtRunner(manifest=known).invoke([*_GLOBAL, *json.loads(order)])
+    result = dbtRunner(manifest=known).invoke([*_GLOBAL, *arguments])
     if result.exception is not None:
         return _BROKEN
     return _DONE if result.success else _FAILED

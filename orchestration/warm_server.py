@@ -231,7 +231,7 @@ def _become_run(home: Home, parsed: Parsed, order: Order) -> int:
     from sources.workers import dismiss_ready, keep_ready
 
     # The readers last, so that none of them is held open by dbt's process: when this run dies they end first.
-    dbt.fork_ahead(home, parsed)
+    dbt.fork_ahead(parsed)
     keep_ready(reading.limit_memory)
     try:
         return _execute(order["arguments"])

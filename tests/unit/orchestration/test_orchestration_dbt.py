@@ -4,7 +4,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -107,10 +107,10 @@ def test_the_manifest_is_parsed_once_for_one_state_of_the_files_and_anew_for_ano
 class Doomed(dbt_ahead.DbtProcess):
     """Looks alive when it is asked and is gone when it gets its orders."""
 
-    def begin(self, arguments: Sequence[str]) -> dbt_ahead.Running:
+    def begin(self, arguments: Sequence[str], variables: Mapping[str, str]) -> dbt_ahead.Running:
         self.process.kill()
         os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
-        return super().begin(arguments)
+        return super().begin(arguments, variables)
 
 
 def test_a_process_that_dies_before_its_orders_is_replaced_by_a_fresh_one(
@@ -120,8 +120,11 @@ def test_a_process_that_dies_before_its_orders_is_replaced_by_a_fresh_one(
     digest = dbt.project_digest()
     monkeypatch.setattr(dbt, "project_digest", lambda: digest)
     started = dbt.start_ahead(home)
-    process = dbt._begin(home, Doomed(started.process, started.digest), home.root / "artefacts", [])
+    database = home.root / "candidate.duckdb"
+    process = dbt._begin(home, Doomed(started.process, started.digest), database, home.root / "artefacts", [])
     said, _ = process.communicate()
     assert process.pid != started.process.pid
-    assert json.loads(said)[0] == "build"
+    arguments, variables = json.loads(said)
+    assert arguments[0] == "build"
+    assert variables["EDUPLAN_CANDIDATE_DB"] == str(database)
     assert started.process.returncode == -signal.SIGKILL
