@@ -44,7 +44,7 @@ def build_defs(**overrides: Any) -> Definitions:
         ],
         asset_checks=[gate, timeliness],
         jobs=[*_jobs(timeliness), build_retention_job()],
-        sensors=build_sensors(),
+        sensors=build_sensors(resources["home"]),
         schedules=build_schedules(),
         resources={**resources, **overrides},
         # Steps share the workbench (lock, build under way), so a run is one process.

@@ -1,9 +1,9 @@
-"""Dagster's event log on SQLite with connections that stay open.
+"""Dagster's event log and its sensors' ticks on SQLite with connections that stay open.
 
-What belongs here: how the log's files are opened. What does not: what is logged. The stock storage makes a new engine
-and a new connection for each of a run's thousand events, and each close writes the journal back and waits for the disk.
-The log is no evidence (the ledger is): with `synchronous=NORMAL` a power cut may lose its last lines and never damages
-it.
+What belongs here: how these files are opened. What does not: what is written. The stock storages make a new engine and
+a new connection for each of a run's thousand events and for each line of a tick; each close writes the journal back
+and waits for the disk, and each new engine compiles every statement anew. Neither is evidence (the ledger is): with
+`synchronous=NORMAL` a power cut may lose the last lines and never damages them.
 """
 
 from __future__ import annotations
@@ -12,13 +12,14 @@ import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import sqlalchemy as sa
 from dagster import Field, StringSource
 from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
 from dagster._serdes import ConfigurableClassData
-from sqlalchemy.pool import NullPool, StaticPool
+from sqlalchemy.pool import NullPool, QueuePool, StaticPool
 
 from warehouse.errors import UsageError
 
@@ -41,7 +42,7 @@ class OpenEventLogStorage(SqliteEventLogStorage):
     ) -> OpenEventLogStorage:
         """Made by Dagster from the instance's settings. Without `base_dir`: where the stock storage keeps its files, so
         that settings hold no path and a home can be moved. Raises UsageError when nothing tells where that is."""
-        return cls(str(config_value.get("base_dir") or _stock_dir()), inst_data)
+        return cls(str(config_value.get("base_dir") or _stock_dir() / "history" / "runs"), inst_data)
 
     @classmethod
     def config_type(cls) -> dict[str, Field]:
@@ -77,12 +78,54 @@ class OpenEventLogStorage(SqliteEventLogStorage):
             self._engines.popitem()[1].dispose()
 
 
+class OpenScheduleStorage(SqliteScheduleStorage):
+    """The stock storage of ticks and cursors, file and tables, with one engine for all its statements.
+
+    A sensor looks every five seconds, and each look is a dozen statements of the daemon's. An instance that ends does not
+    tell this storage so; its connections, made when first asked for, go with the object.
+    """
+
+    def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:
+        # Before the stock constructor, which may look already. A connection goes to whichever thread asks next.
+        settings = {"timeout": _BUSY_SECONDS, "check_same_thread": False}
+        self._open = sa.create_engine(conn_string, poolclass=QueuePool, connect_args=settings)
+        sa.event.listen(self._open, "connect", _relax)
+        super().__init__(conn_string, inst_data)
+
+    @classmethod
+    def from_config_value(
+        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
+    ) -> OpenScheduleStorage:
+        """As the event log's, likewise without `base_dir`. Raises UsageError when nothing tells where that is."""
+        # Made by whichever class was asked.
+        return cast(
+            "OpenScheduleStorage",
+            cls.from_local(str(config_value.get("base_dir") or _stock_dir() / "schedules"), inst_data),
+        )
+
+    @classmethod
+    def config_type(cls) -> dict[str, Field]:
+        """One setting, which may be left out."""
+        return {"base_dir": Field(StringSource, is_required=False)}
+
+    @contextmanager
+    def connect(self) -> Iterator[sa.Connection]:
+        """A connection in a transaction, given back open."""
+        with self._open.connect() as connection, connection.begin():
+            yield connection
+
+    def dispose(self) -> None:
+        """Close every connection."""
+        super().dispose()
+        self._open.dispose()
+
+
 def _stock_dir() -> Path:
-    """Where the stock storage keeps its files: the UI and the daemon read the same. Raises UsageError."""
+    """Where the stock storages keep their files: the UI and the daemon read the same. Raises UsageError."""
     home = os.environ.get("DAGSTER_HOME")
     if not home:
         raise UsageError("没有设置 DAGSTER_HOME，不知道事件日志在哪里。", "请用 eduplan dev 或 deploy/ 下的单元启动。")
-    return Path(home) / "history" / "runs"
+    return Path(home)
 
 
 def _relax(connection: Any, _record: object) -> None:

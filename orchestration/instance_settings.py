@@ -32,10 +32,13 @@ nux:
 run_coordinator:
   module: dagster.core.run_coordinator
   class: DefaultRunCoordinator
-# Events are many; their files are kept open instead of being opened and closed for each.
+# Events and looks of sensors are many; their files are kept open instead of being opened and closed for each.
 event_log_storage:
   module: orchestration.event_log
   class: OpenEventLogStorage
+schedule_storage:
+  module: orchestration.event_log
+  class: OpenScheduleStorage
 # A run is forked from a process that has imported everything already; without it runs start as ever.
 run_launcher:
   module: orchestration.warm_launcher
@@ -72,6 +75,7 @@ WRITTEN: Final = (
     "bb253883f962e54872181f1570f8739da3f2c46684ca25677d885195570db38c",
     "0a1e5e011df085b5b24628b367c8d2d6623a1154a7975dd388e4fd69434e2476",
     "c906ca0335a4ce2c3121e1e1ffd0735cf33ca2f9d6c3ebadb55481c75bbab1dd",
+    "6ebbaad2a80b9b1dfbf1268676822aa638fdf8a6a2819deccf24ffe303d5711c",
 )
 # The same of deploy/dagster.yaml, which operators copy.
 DEPLOYED: Final = (
@@ -115,8 +119,8 @@ def lacking(folder: Path) -> dict[str, str]:
         return {}
     if not isinstance(own, dict):
         return {}
-    # A storage of its own says where events lie, too.
-    covered = {*own, *(["event_log_storage"] if "storage" in own else [])}
+    # A storage of its own says where events and ticks lie, too.
+    covered = {*own, *(["event_log_storage", "schedule_storage"] if "storage" in own else [])}
     return {name: lines for name, lines in _sections().items() if name not in covered}
 
 

@@ -20,8 +20,9 @@ from expectations import rules_version
 from orchestration import heartbeat, keys, warm
 from orchestration.events import Cursor, decide
 from orchestration.resources import HomeResource
-from orchestration.steps import RUN_LOCK, VERDICT_FILE, find_inputs
-from orchestration.watching import build_watchers, record_failure
+from orchestration.steps import VERDICT_FILE, find_inputs
+from orchestration.under_way import at_work, close_dead_runs, under_way
+from orchestration.watching import build_watchers
 from sources import contract
 from sources.connectors import folder
 from sources.connectors.arrival import Arrival
@@ -31,7 +32,6 @@ from warehouse.candidate import code_digest
 from warehouse.clock import now
 from warehouse.errors import UsageError
 from warehouse.files import canonical_json, sha256_bytes
-from warehouse.lease import standing
 from warehouse.ledger import Ledger
 from warehouse.paths import Home
 from warehouse.verdict import Verdict
@@ -45,27 +45,21 @@ _PEEK_SECONDS: Final = 0.25
 _LONGEST_WINDOW: Final = 20.0
 # Dagster looks every five seconds; asked for exactly five, it leaves out every look that comes a moment early.
 _TICK_SECONDS: Final = 3
-# A run has this long between its launch and taking the lease; importing takes seconds, a loaded machine many.
-_START_SECONDS: Final = 120
-_VANISHED: Final = "运行所在的进程已消失；下一次运行会从最后完整的状态继续。"
 KEY_TAG: Final = "eduplan/key"
 
-_UNDER_WAY: Final = [
-    dg.DagsterRunStatus.QUEUED,
-    dg.DagsterRunStatus.NOT_STARTED,
-    dg.DagsterRunStatus.STARTING,
-    dg.DagsterRunStatus.STARTED,
-    dg.DagsterRunStatus.CANCELING,
-]
 Answer = dg.RunRequest | dg.SkipReason
 
 
-def build_sensors() -> list[dg.SensorDefinition]:
-    """All sensors, switched on. They need neither secrets nor services to be defined."""
-    return [*(_arrivals(kind) for kind in KINDS), _inputs(), *build_watchers()]
+def build_sensors(home: HomeResource) -> list[dg.SensorDefinition]:
+    """All sensors, switched on. They need neither secrets nor services to be defined.
+
+    They hold `home` instead of asking for it: for a look that asks for a resource Dagster opens the whole instance and
+    compares its tables' versions, which takes longer than most looks.
+    """
+    return [*(_arrivals(kind, home) for kind in KINDS), _inputs(home), *build_watchers(home)]
 
 
-def _arrivals(kind: str) -> dg.SensorDefinition:
+def _arrivals(kind: str, home: HomeResource) -> dg.SensorDefinition:
     @dg.sensor(
         name=heartbeat.arrivals_sensor(kind),
         job_name=keys.JOB,
@@ -76,7 +70,7 @@ def _arrivals(kind: str) -> dg.SensorDefinition:
             f"Asks for one run when something new waits at a source of kind `{kind}`."
         ),
     )
-    def arrivals(context: dg.SensorEvaluationContext, home: HomeResource) -> Iterator[Answer]:
+    def arrivals(context: dg.SensorEvaluationContext) -> Iterator[Answer]:
         place = home.home()
         if not place.root.is_dir():
             yield dg.SkipReason(f"状态目录 {place.root} 尚不存在。")
@@ -178,7 +172,7 @@ def _seconds(variable: str, default: float) -> float:
     return seconds
 
 
-def _inputs() -> dg.SensorDefinition:
+def _inputs(home: HomeResource) -> dg.SensorDefinition:
     @dg.sensor(
         name=heartbeat.INPUTS_SENSOR,
         job_name=keys.JOB,
@@ -189,7 +183,7 @@ def _inputs() -> dg.SensorDefinition:
             "Asks for a run when the release is not what the inputs lead to: after a crash, new code or a new waiver."
         ),
     )
-    def inputs_changed(context: dg.SensorEvaluationContext, home: HomeResource) -> Iterator[Answer]:
+    def inputs_changed(context: dg.SensorEvaluationContext) -> Iterator[Answer]:
         place = home.home()
         if not place.root.is_dir():
             yield dg.SkipReason(f"状态目录 {place.root} 尚不存在。")
@@ -197,11 +191,14 @@ def _inputs() -> dg.SensorDefinition:
         _keep_warm(context, place)
         heartbeat.beat(place, heartbeat.INPUTS_SENSOR)
         with closing(Ledger(place.ledger_url)) as ledger:
-            close_dead_runs(context.instance, ledger)
-            if reason := under_way(context.instance, ledger):
-                yield dg.SkipReason(reason)
-                return
-            key = _difference(place, ledger)
+            reason = at_work(ledger)
+            key = "" if reason else _difference(place, ledger)
+            if key:
+                close_dead_runs(context.instance, ledger)
+                reason = under_way(context.instance, ledger)
+        if reason:
+            yield dg.SkipReason(reason)
+            return
         decision = decide(key, Cursor.read(context.cursor), now())
         context.update_cursor(decision.cursor.text())
         if not decision.ask:
@@ -239,41 +236,3 @@ def _was_refused(home: Home, candidate_id: str) -> bool:
         return False
     verdict = Verdict.from_json(path.read_bytes())
     return not verdict.passed and verdict.rules_version == rules_version()
-
-
-# -- runs under way ---------------------------------------------------------------------------------------------------
-
-
-def under_way(instance: dg.DagsterInstance, ledger: Ledger) -> str:
-    """Why no further run should be asked for now, in Chinese; '' when nobody works on this home.
-
-    The ledger's lease says who works, a command line on another machine included. A run that was launched and has not
-    taken it yet counts for two minutes, so that one which died on the way does not block the home for ever.
-    """
-    if (lease := standing(ledger, RUN_LOCK)) is not None and not lease.is_free(now()):
-        return f"另一次运行正在进行（进程号 {lease.owner.pid}），结束后会再次查看。"
-    if any(not _is_old(record) for record in _records(instance)):
-        return "已发起的运行尚未开始，开始后会收取全部等待的报送件。"
-    return ""
-
-
-def close_dead_runs(instance: dg.DagsterInstance, ledger: Ledger) -> list[str]:
-    """Mark as failed what Dagster still shows as under way although nobody holds the home; returns the run ids."""
-    lease = standing(ledger, RUN_LOCK)
-    if lease is not None and not lease.is_free(now()):
-        return []
-    dead = [record.dagster_run for record in _records(instance) if _is_old(record)]
-    for run in dead:
-        instance.report_run_failed(run, _VANISHED)
-        record_failure(ledger, run, _VANISHED)
-    return [run.run_id for run in dead]
-
-
-def _records(instance: dg.DagsterInstance) -> list[dg.RunRecord]:
-    found = instance.get_run_records(dg.RunsFilter(job_name=keys.JOB, statuses=_UNDER_WAY), limit=50)
-    return list(found)
-
-
-def _is_old(record: dg.RunRecord) -> bool:
-    # Both stamps are the machine's own time, whatever EDUPLAN_NOW pretends; so is the limit.
-    return time.time() - record.update_timestamp.timestamp() > _START_SECONDS

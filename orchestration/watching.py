@@ -5,44 +5,45 @@ and the sensors that ask for runs (`orchestration.sensors`).
 """
 
 # No postponed annotations here: Dagster reads the parameters' types.
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Final
 
 import dagster as dg
 
 from orchestration import heartbeat, keys
 from orchestration.alerting.telling import Round, tell
-from orchestration.resources import HomeResource, asked_by
-from warehouse import outcomes
-from warehouse.clock import now
-from warehouse.errors import Refused
+from orchestration.resources import HomeResource
+from orchestration.under_way import close_dead_runs, record_failure
+from warehouse.errors import Refused, Transient
 from warehouse.ledger import Ledger
-from warehouse.outcomes import Outcome
 
 _ROUND_SECONDS: Final = 30
 _FAILURES: Final = "run_failures"
 
 
-def build_watchers() -> list[dg.SensorDefinition]:
+def build_watchers(home: HomeResource) -> list[dg.SensorDefinition]:
     """Both, switched on."""
-    return [_watch(), _run_failures()]
+    return [_watch(home), _run_failures(home)]
 
 
-def _watch() -> dg.SensorDefinition:
+def _watch(home: HomeResource) -> dg.SensorDefinition:
     @dg.sensor(
         name=heartbeat.WATCH_SENSOR,
         minimum_interval_seconds=_ROUND_SECONDS,
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
-            "心跳与告警：每半分钟记一次心跳，查看有无需要人处理的事项，并告知各告警端（各一次）。\n\n"
-            "Beats the heart and makes the round of alerts; asks for no run."
+            "心跳与告警：每半分钟记一次心跳，查看有无需要人处理的事项，并告知各告警端（各一次）；把进程已消失的运行记为失败。\n\n"
+            "Beats the heart, makes the round of alerts, closes runs whose process is gone; asks for no run."
         ),
     )
-    def watch(context: dg.SensorEvaluationContext, home: HomeResource) -> dg.SkipReason:
+    def watch(context: dg.SensorEvaluationContext) -> dg.SkipReason:
         place = home.home()
         if not place.root.is_dir():
             return dg.SkipReason(f"状态目录 {place.root} 尚不存在。")
         heartbeat.beat(place, heartbeat.WATCH_SENSOR)
+        # A ledger that is away is told by the round itself.
+        with suppress(Transient), closing(Ledger(place.ledger_url)) as ledger:
+            close_dead_runs(context.instance, ledger)
         done = tell(place)
         for problem in done.problems:
             context.log.warning(problem)
@@ -59,7 +60,7 @@ def summary(done: Round) -> str:
     return line + (f" 未送达或出错 {len(done.problems)} 处：{done.problems[0]}" if done.problems else "")
 
 
-def _run_failures() -> dg.SensorDefinition:
+def _run_failures(home: HomeResource) -> dg.SensorDefinition:
     @dg.run_failure_sensor(
         name=_FAILURES,
         minimum_interval_seconds=_ROUND_SECONDS,
@@ -69,7 +70,7 @@ def _run_failures() -> dg.SensorDefinition:
             "Notes failed runs in the ledger, also those whose process could not do it any more."
         ),
     )
-    def run_failures(context: dg.RunFailureSensorContext, home: HomeResource) -> None:
+    def run_failures(context: dg.RunFailureSensorContext) -> None:
         place = home.home()
         run = context.dagster_run
         # Other jobs (rereading, timeliness) say nothing of what is published; their failures stand in Dagster.
@@ -90,8 +91,3 @@ def _was_refused(failure: dg.DagsterEvent) -> bool:
             return True
         error = error.cause
     return False
-
-
-def record_failure(ledger: Ledger, run: dg.DagsterRun, detail_zh: str) -> None:
-    """Note that a run failed, unless it has its outcome already. Raises Fault."""
-    outcomes.record(ledger, Outcome(run.run_id, now().isoformat(), asked_by(run), outcomes.FAILED, detail_zh))

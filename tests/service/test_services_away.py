@@ -41,20 +41,18 @@ class Watch:
     patch: pytest.MonkeyPatch
     minutes: float = 0.0
     cursors: dict[str, str | None] = field(default_factory=dict)
-    known: dict[str, SensorDefinition] = field(
-        default_factory=lambda: {found.name: found for found in sensors.build_sensors()}
-    )
+    known: dict[str, SensorDefinition] = field(init=False)
+
+    def __post_init__(self) -> None:
+        place = HomeResource(root=str(self.home.root))
+        self.known = {found.name: found for found in sensors.build_sensors(place)}
 
     def wait(self, minutes: float) -> None:
         self.minutes += minutes
         self.patch.setenv("EDUPLAN_NOW", (START + timedelta(minutes=self.minutes)).isoformat())
 
     def tick(self, name: str) -> SensorExecutionData:
-        context = build_sensor_context(
-            instance=self.instance,
-            cursor=self.cursors.get(name),
-            resources={"home": HomeResource(root=str(self.home.root))},
-        )
+        context = build_sensor_context(instance=self.instance, cursor=self.cursors.get(name))
         found = self.known[name].evaluate_tick(context)
         self.cursors[name] = found.cursor
         return found

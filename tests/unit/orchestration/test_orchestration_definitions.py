@@ -326,13 +326,12 @@ def test_a_changed_formula_makes_everything_anew_and_reads_nothing_again(
     candidate = candidate_of(home, ledger)
     verdict = record(ledger, candidate, make_verdict(candidate, rules_version=rules_version()))
     publish(home, ledger, candidate, verdict, artefacts=REPORT)
-    (sensor,) = [found for found in build_sensors() if found.name == "inputs_changed"]
+    place = HomeResource(root=str(home.root))
+    (sensor,) = [found for found in build_sensors(place) if found.name == "inputs_changed"]
 
     def asks() -> bool:
         with DagsterInstance.ephemeral() as instance:
-            resources = {"home": HomeResource(root=str(home.root))}
-            context = build_sensor_context(instance=instance, resources=resources)
-            return bool(sensor.evaluate_tick(context).run_requests)
+            return bool(sensor.evaluate_tick(build_sensor_context(instance=instance)).run_requests)
 
     assert not asks()
     before = {path: path.stat().st_mtime_ns for path in home.records.rglob("*.parquet")}

@@ -23,6 +23,7 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 
 from orchestration import heartbeat, keys, sensors
 from orchestration.resources import HomeResource
+from orchestration.under_way import close_dead_runs
 from sources.intake import contract_versions
 from tests.support.candidate_kit import delivery
 from warehouse import alerts, lease, outcomes
@@ -45,15 +46,12 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EDUPLAN_NOW", "2025-09-30T10:00:00+08:00")
 
 
-def sensor(name: str) -> SensorDefinition:
-    return next(found for found in sensors.build_sensors() if found.name == name)
+def sensor(name: str, home: Home) -> SensorDefinition:
+    return next(found for found in sensors.build_sensors(HomeResource(root=str(home.root))) if found.name == name)
 
 
 def tick(name: str, home: Home, instance: DagsterInstance, cursor: str | None = None) -> SensorExecutionData:
-    context = build_sensor_context(
-        instance=instance, cursor=cursor, resources={"home": HomeResource(root=str(home.root))}
-    )
-    return sensor(name).evaluate_tick(context)
+    return sensor(name, home).evaluate_tick(build_sensor_context(instance=instance, cursor=cursor))
 
 
 def hand_in(home: Home, number: int = 1) -> None:
@@ -159,11 +157,11 @@ def test_a_run_launched_a_moment_ago_is_waited_for_and_a_dead_one_is_not(
 ) -> None:
     run = instance.create_run_for_job(_job(), status=DagsterRunStatus.STARTED, run_id=None)
     assert sensors.under_way(instance, ledger)
-    assert sensors.close_dead_runs(instance, ledger) == []
+    assert close_dead_runs(instance, ledger) == []
     later = time.time() + 1000
     monkeypatch.setattr(sensors.time, "time", lambda: later)
     assert sensors.under_way(instance, ledger) == ""
-    assert sensors.close_dead_runs(instance, ledger) == [run.run_id]
+    assert close_dead_runs(instance, ledger) == [run.run_id]
     found = instance.get_run_by_id(run.run_id)
     assert found is not None
     assert found.status == DagsterRunStatus.FAILURE
@@ -191,15 +189,14 @@ def test_a_run_whose_process_is_gone_is_entered_as_failed_once(
     )
     later = time.time() + 1000
     monkeypatch.setattr(sensors.time, "time", lambda: later)
-    tick("inputs_changed", home, instance)
+    watched = tick("watch", home, instance)
     found = outcomes.last(ledger)
     assert found is not None
     assert (found.run_id, found.outcome, found.asked_by) == (run.run_id, outcomes.FAILED, "folder_arrivals")
-    watched = tick("watch", home, instance)
     assert not watched.run_requests
     assert "新告警" in (watched.skip_message or "")
     assert "run_failed" in {news.kind for news in alerts.standing(ledger)}
-    assert set(heartbeat.beats(home)) == {"inputs_changed", "watch"}
+    assert set(heartbeat.beats(home)) == {"watch"}
 
 
 def _failure(instance: DagsterInstance, error: Exception) -> RunFailureSensorContext:
@@ -229,13 +226,12 @@ def _failure(instance: DagsterInstance, error: Exception) -> RunFailureSensorCon
 def test_a_run_that_failed_before_it_began_is_entered_unless_another_one_did_not_let_it(
     home: Home, ledger: Ledger, instance: DagsterInstance
 ) -> None:
-    place = HomeResource(root=str(home.root))
-    failures = sensor("run_failures")
-    failures(_failure(instance, Refused("另一个进程正在执行“run”。")), home=place)
+    failures = sensor("run_failures", home)
+    failures(_failure(instance, Refused("另一个进程正在执行“run”。")))
     assert outcomes.last(ledger) is None
     context = _failure(instance, OSError(28, "no space left"))
-    failures(context, home=place)
-    failures(context, home=place)
+    failures(context)
+    failures(context)
     found = outcomes.last(ledger)
     assert found is not None
     assert (found.run_id, found.outcome) == (context.dagster_run.run_id, outcomes.FAILED)

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -311,6 +312,39 @@ def test_the_log_stays_open_for_the_runs_used_last_and_no_more(tmp_path: Path, m
                 record.event_log_entry.dagster_event for record in instance.get_records_for_run(run.run_id).records
             ]
             assert [event.message for event in events if event is not None] == [f"of {run.run_id}"]
+
+
+def test_ticks_and_cursors_are_what_the_stock_storage_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dagster import DagsterInstance
+    from dagster._core.definitions.run_request import InstigatorType
+    from dagster._core.instance.ref import InstanceRef
+    from dagster._core.scheduler.instigation import TickData, TickStatus
+    from dagster._core.storage.schedules.sqlite.sqlite_schedule_storage import SqliteScheduleStorage
+
+    from orchestration.event_log import OpenScheduleStorage
+
+    folder = dagster_home(Home(tmp_path))
+    monkeypatch.setenv("DAGSTER_HOME", str(folder))
+
+    def look(number: int) -> None:
+        tick = TickData("origin", "folder_arrivals", InstigatorType.SENSOR, TickStatus.STARTED, timestamp=float(number))
+        made = storage.create_tick(tick)
+        storage.update_tick(made.with_status(TickStatus.SKIPPED, skip_reason=f"look {number}"))
+
+    with DagsterInstance.from_ref(InstanceRef.from_dir(str(folder))) as instance:
+        storage = instance.schedule_storage
+        assert isinstance(storage, OpenScheduleStorage)
+        # As the daemon does: several threads at once.
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(look, range(40)))
+        database = folder / "schedules" / "schedules.db"
+        held = [path for path in Path("/proc/self/fd").iterdir() if os.path.realpath(path) == str(database)]
+        assert 1 <= len(held) <= 16
+        stock = SqliteScheduleStorage.from_local(str(folder / "schedules"))
+        found = stock.get_ticks("origin", "origin")
+        assert sorted(tick.skip_reason or "" for tick in found) == sorted(f"look {number}" for number in range(40))
+        storage.dispose()
+        assert not [path for path in Path("/proc/self/fd").iterdir() if os.path.realpath(path) == str(database)]
 
 
 def test_an_old_home_and_one_with_a_storage_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
