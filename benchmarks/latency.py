@@ -42,24 +42,35 @@ BATCH = 500
 
 @contextmanager
 def daemon(home: Home) -> Iterator[None]:
-    """A Dagster daemon on the home, in a session of its own, ended with everything it started."""
+    """A code server and a Dagster daemon on the home, as the units start them, ended with everything they started."""
+    socket = home.root / "code.sock"
+    socket.unlink(missing_ok=True)
     environment = {**os.environ, "DAGSTER_HOME": str(dagster_home(home)), "DAGSTER_DISABLE_TELEMETRY": "1"}
-    environment |= {"EDUPLAN_HOME": str(home.root), "PYTHONUTF8": "1"}
-    command = [sys.executable, "-m", "dagster._daemon", "run", "-m", "orchestration.definitions"]
+    environment |= {"EDUPLAN_HOME": str(home.root), "PYTHONUTF8": "1", "EDUPLAN_CODE_SOCKET": str(socket)}
+    code = ["dagster", "api", "grpc", "-m", "orchestration.definitions", "--location-name", "eduplan"]
     with daemon_log(home).open("ab") as log:
-        process = subprocess.Popen(
-            command, env=environment, cwd=project_root(), stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            start_new_session=True,
-        )  # fmt: skip
+
+        def start(group: int, *words: str) -> subprocess.Popen[bytes]:
+            command = [sys.executable, "-m", *words]
+            root, nothing = project_root(), subprocess.DEVNULL
+            return subprocess.Popen(
+                command, env=environment, cwd=root, stdin=nothing, stdout=log, stderr=log, process_group=group
+            )
+
+        server = start(0, *code, "--socket", str(socket), "--max-workers", "16")
+        wait_for(socket.exists, READY_SECONDS, "the code server")
+        asking = start(server.pid, "dagster._daemon", "run", "-w", str(project_root() / "deploy" / "workspace.yaml"))
         try:
             yield
         finally:
-            os.killpg(process.pid, signal.SIGTERM)
+            os.killpg(server.pid, signal.SIGTERM)
             try:
-                process.wait(30)
+                asking.wait(30)
+                server.wait(30)
             except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+                os.killpg(server.pid, signal.SIGKILL)
+                asking.wait()
+                server.wait()
 
 
 def daemon_log(home: Home) -> Path:

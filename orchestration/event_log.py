@@ -81,8 +81,8 @@ class OpenEventLogStorage(SqliteEventLogStorage):
 class OpenScheduleStorage(SqliteScheduleStorage):
     """The stock storage of ticks and cursors, file and tables, with one engine for all its statements.
 
-    A sensor looks every five seconds, and each look is a dozen statements of the daemon's. An instance that ends does not
-    tell this storage so; its connections, made when first asked for, go with the object.
+    A sensor looks every five seconds, and each look is a dozen statements of the daemon's. An instance that ends does
+    not tell this storage so; its connections, made when first asked for, go with the object.
     """
 
     def __init__(self, conn_string: str, inst_data: ConfigurableClassData | None = None) -> None:

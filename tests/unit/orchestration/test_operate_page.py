@@ -106,6 +106,12 @@ def unit(path: Path) -> configparser.ConfigParser:
     return found
 
 
+def told(path: Path, name: str) -> str:
+    """What a unit says a variable is."""
+    (value,) = re.findall(rf"^Environment=.*\b{name}=(\S+)", path.read_text(encoding="utf-8"), re.MULTILINE)
+    return str(value)
+
+
 @pytest.mark.parametrize("path", sorted(UNITS.glob("*.service")), ids=lambda path: path.name)
 def test_a_unit_starts_what_there_is_and_may_write_little(path: Path) -> None:
     service = unit(path)["Service"]
@@ -114,13 +120,18 @@ def test_a_unit_starts_what_there_is_and_may_write_little(path: Path) -> None:
     assert (Path(sysconfig.get_path("scripts")) / name).is_file()
     if name == "eduplan":
         assert unknown(rest) == ""
-    else:
+    elif "-w" in rest:
         workspace = ROOT / Path(rest[rest.index("-w") + 1]).relative_to("/opt/eduplan")
         (location,) = yaml.safe_load(workspace.read_text(encoding="utf-8"))["load_from"]
-        assert location["python_module"]["module_name"] == "orchestration.definitions"
+        # What they ask listens where they look.
+        assert location["grpc_server"]["socket"] == {"env": "EDUPLAN_CODE_SOCKET"}
+        assert told(path, "EDUPLAN_CODE_SOCKET") == told(UNITS / "eduplan-code.service", "EDUPLAN_CODE_SOCKET")
+    else:
+        assert rest[rest.index("-m") + 1] == "orchestration.definitions"
+        assert Path(told(path, "EDUPLAN_CODE_SOCKET")).parent == Path("/run") / service["RuntimeDirectory"]
     named = set(re.findall(r"\$\{(EDUPLAN_[A-Z_]+)\}", service["ExecStart"]))
     example = (ROOT / "deploy" / "eduplan.env.example").read_text(encoding="utf-8")
-    assert named <= set(re.findall(r"^(EDUPLAN_[A-Z_]+)=", example, re.MULTILINE))
+    assert named - {"EDUPLAN_CODE_SOCKET"} <= set(re.findall(r"^(EDUPLAN_[A-Z_]+)=", example, re.MULTILINE))
     assert (service["NoNewPrivileges"], service["ProtectSystem"]) == ("yes", "strict")
     assert "MemoryMax" in service
     assert set(service["ReadWritePaths"].split()) <= {
