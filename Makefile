@@ -34,7 +34,7 @@ lint: $(STAMPS)/dev       ## ruff, mypy, import rules, dbt parse, sqlfluff
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/dbt --no-version-check parse --quiet $(DBT_PROJECT)
+	$(BIN)/dbt --no-version-check --warn-error parse --quiet $(DBT_PROJECT)
 	cd dbt_project && ../$(BIN)/python -c $(SQLFLUFF) lint --disable-progress-bar models macros tests
 
 dev: $(STAMPS)/runtime    ## the Dagster UI and daemon on 127.0.0.1

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import lists
-from tests.support.command import eduplan, fresh
+from tests.support.command import eduplan
 
 YEARS = "2023-2024"
 # The correction: one school of this district reports more pupils for this year.
@@ -42,7 +42,7 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
     home = shared / "released"
     with _alone(shared / "released.lock"):
         if not (home / "done").exists():
-            fresh(home, "demo", "--profile", "small", "--years", YEARS)
+            eduplan(home, "demo", "--profile", "small", "--years", YEARS)
             (home / "done").touch()
     return home
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -232,11 +229,6 @@ class Built:
     database: Path
     manifest: dict[str, Any]
 
-    @property
-    def ahead(self) -> Path:
-        """Where the parsed project lies for further commands."""
-        return self.database.parent / "ahead"
-
     def rows(self, query: str) -> list[tuple[Any, ...]]:
         """Rows of a query on the marts."""
         with duckdb.connect(str(self.database), read_only=True) as connection:
@@ -249,7 +241,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Built:
     folder = tmp_path_factory.mktemp("dbt")
     database = folder / DATABASE_NAME
     write_records(database)
-    run_dbt(PROJECT, database, folder / "target", "build", ahead=folder / "ahead")
+    run_dbt(PROJECT, database, folder / "target", "build")
     return Built(database, json.loads((folder / "target" / "manifest.json").read_bytes()))
 
 
@@ -440,7 +432,7 @@ def test_rows_in_another_order_give_the_same_fingerprint(built: Built, tmp_path:
     database = tmp_path / DATABASE_NAME
     write_records(database, backwards=True)
     untested = ("--exclude-resource-type", "unit_test", "--exclude-resource-type", "test")
-    run_dbt(PROJECT, database, tmp_path / "target", "build", *untested, ahead=built.ahead)
+    run_dbt(PROJECT, database, tmp_path / "target", "build", *untested)
     assert fingerprint(database) == fingerprint(built.database)
 
 
@@ -508,18 +500,6 @@ def test_sources_are_exactly_the_records(built: Built) -> None:
     assert source_tables() == expected
 
 
-def test_parses_without_services_or_environment(tmp_path: Path) -> None:
-    environment = {key: value for key, value in os.environ.items() if not key.startswith(("EDUPLAN_", "DBT_"))}
-    done = subprocess.run(
-        [sys.executable, "-m", "dbt.cli.main", "--no-version-check", "--no-use-colors", "parse", "--warn-error",
-         "--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT),
-         "--target-path", str(tmp_path), "--log-path", str(tmp_path)],
-        env=environment, cwd=tmp_path, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stdout
-    assert "eprecat" not in done.stdout
-
-
 def test_a_wrong_sum_is_found(built: Built, tmp_path: Path) -> None:
     """The singular tests can fail: one pupil more in the city than in its districts."""
     database = tmp_path / DATABASE_NAME
@@ -528,7 +508,7 @@ def test_a_wrong_sum_is_found(built: Built, tmp_path: Path) -> None:
         connection.execute(f"UPDATE marts.fct_indicator_value SET numerator = numerator + 1 WHERE area_code = '{CITY}'")
     with pytest.raises(AssertionError, match="city_equals_districts_and_municipal: fail"):
         chosen = ("--select", "city_equals_districts_and_municipal")
-        run_dbt(PROJECT, database, tmp_path / "target", "build", *chosen, ahead=built.ahead)
+        run_dbt(PROJECT, database, tmp_path / "target", "build", *chosen)
 
 
 def test_a_city_whose_records_are_incomplete_is_not_asked_for_its_sum(built: Built, tmp_path: Path) -> None:
@@ -567,7 +547,7 @@ def test_a_broken_promise_is_found_and_named(built: Built, tmp_path: Path) -> No
         )
         connection.execute("INSERT INTO intermediate.int_school_year FROM intermediate.int_school_year LIMIT 2")
     broken = ("fct_indicator_value_is_sound", "every_table_keeps_its_key")
-    invoke_dbt(PROJECT, database, artefacts, "test", "--select", *broken, ahead=built.ahead)
+    invoke_dbt(PROJECT, database, artefacts, "test", "--select", *broken)
     problem = dbt.failure(artefacts, built.manifest, exit_code=1)
     assert problem is not None
     assert "fct_indicator_value_is_sound（fct_indicator_value）测试未通过，4 行" in problem.message_zh
@@ -623,7 +603,6 @@ def test_the_documentation_is_one_page(built: Built) -> None:
         "--static",
         "--empty-catalog",
         "--no-compile",
-        ahead=built.ahead,
     )
     page = (target / "static_index.html").read_text(encoding="utf-8")
     for name in ("mart_plan_progress", "int_period_fact", "weighted_cv", "release_for_bi", "quality_report"):

@@ -6,7 +6,6 @@ What belongs here: laying out the records as a run does and running dbt on them.
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,12 +14,12 @@ import duckdb
 import pytest
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner, dbtRunnerResult
-from dbt.constants import PARTIAL_PARSE_FILE_NAME
+from dbt.contracts.graph.manifest import Manifest
 
+from orchestration import dbt
 from sources.contract import feed_table
 from sources.intake import contract_versions
 from warehouse import candidate
-from warehouse.files import replace_symlink
 from warehouse.ledger import Ledger
 from warehouse.paths import Home
 from warehouse.records import DeliveryRow
@@ -28,38 +27,35 @@ from warehouse.records import DeliveryRow
 BAD = ("error", "fail", "warn", "runtime error", "skipped")
 
 
-def invoke_dbt(
-    project: Path, database: Path, artefacts: Path, *arguments: str, ahead: Path | None = None
-) -> dbtRunnerResult:
-    """One dbt command on `database` in this process, its files in `artefacts`, whatever comes of it.
-
-    With a folder `ahead` the commands that share it parse the project once: as in a home, the database is reached by
-    one and the same path there, for dbt takes up what it parsed only while its environment says the same.
-    """
-    if ahead is not None:
-        ahead.mkdir(exist_ok=True)
-        artefacts.mkdir(exist_ok=True)
-        replace_symlink(ahead / "build", str(database.parent))
-        database = ahead / "build" / database.name
-        if (ahead / PARTIAL_PARSE_FILE_NAME).exists():
-            shutil.copyfile(ahead / PARTIAL_PARSE_FILE_NAME, artefacts / PARTIAL_PARSE_FILE_NAME)
+def invoke_dbt(project: Path, database: Path, artefacts: Path, *arguments: str) -> dbtRunnerResult:
+    """One dbt command on `database` in this process, its files in `artefacts`, whatever comes of it."""
     command = ["--quiet", "--no-use-colors", *arguments, "--project-dir", str(project), "--profiles-dir", str(project)]
     command += ["--target-path", str(artefacts), "--log-path", str(artefacts)]
+    parsed = _parsed(project, artefacts)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("EDUPLAN_CANDIDATE_DB", str(database))
         patch.setenv("DBT_SEND_ANONYMOUS_USAGE_STATS", "false")
         patch.setenv("DBT_VERSION_CHECK", "false")
         try:
-            return dbtRunner().invoke(command)
+            return dbtRunner(manifest=parsed).invoke(command)
         finally:
-            if ahead is not None:
-                shutil.copyfile(artefacts / PARTIAL_PARSE_FILE_NAME, ahead / PARTIAL_PARSE_FILE_NAME)
             DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]
 
 
-def run_dbt(project: Path, database: Path, artefacts: Path, *arguments: str, ahead: Path | None = None) -> None:
+def _parsed(project: Path, artefacts: Path) -> Manifest | None:
+    """The project as a warm process parses it: the checkout's own from what the definitions left, another from nothing;
+    None when it does not parse, which the command itself then says."""
+    if project == dbt.project_dir():
+        dbt.manifest_path()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("EDUPLAN_PROJECT", str(project.parent))
+        parsed = dbt.parse_warm(Home(artefacts / "home"))
+    return None if parsed is None else parsed.manifest
+
+
+def run_dbt(project: Path, database: Path, artefacts: Path, *arguments: str) -> None:
     """One dbt command that must succeed; AssertionError with what dbt warns of or fails in."""
-    done = invoke_dbt(project, database, artefacts, *arguments, ahead=ahead)
+    done = invoke_dbt(project, database, artefacts, *arguments)
     results = done.result if isinstance(done.result, list) else getattr(done.result, "results", [])
     bad = [f"{item.node.name}: {item.status} {item.message}" for item in results if item.status in BAD]
     assert done.success, bad or done.exception

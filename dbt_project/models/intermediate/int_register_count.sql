@@ -96,7 +96,7 @@ gaps as (
         count(*) filter (where years.event_count > 0 and years.period <= rules.baseline_year) > 0 as has_catalogue
     from rules
     inner join {{ ref('int_register_year') }} as years
-        on years.period <= rules.period
+        on rules.period >= years.period
     group by rules.target_id, rules.period
 ),
 

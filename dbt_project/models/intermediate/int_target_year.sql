@@ -122,8 +122,8 @@ crossed as (
             )
             and (breaks.area_code is null or targets.area_code = breaks.area_code)
             and (breaks.method is null or facts.method = breaks.method)
-            and breaks.first_year > targets.baseline_year
-            and breaks.first_year <= facts.period
+            and targets.baseline_year < breaks.first_year
+            and facts.period >= breaks.first_year
     group by targets.target_id, facts.period
 )
 

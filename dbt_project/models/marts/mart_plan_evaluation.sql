@@ -55,7 +55,7 @@ judged as (
             and (
                 evaluations.year = progress.year
                 -- A review in the middle of a plan takes the newest year that can be judged, and says which it is.
-                or (evaluations.evaluation_kind = 'mid_term' and progress.year <= evaluations.year)
+                or (evaluations.evaluation_kind = 'mid_term' and evaluations.year >= progress.year)
             )
     inner join {{ ref('dim_target') }} as targets
         on progress.target_id = targets.target_id

@@ -32,7 +32,7 @@ targets as (
                 and years.period between plans.first_year and plans.final_year
             )
             -- What the plan says was reached stands once, at the end of the baseline year.
-            or (targets.kind = 'baseline_fact' and years.period = plans.baseline_year)
+            or (targets.kind = 'baseline_fact' and plans.baseline_year = years.period)
 ),
 
 answered as (
