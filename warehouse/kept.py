@@ -158,5 +158,9 @@ def note(
         connection.register("said", pa.Table.from_pylist(rows, schema=_SAID))
         connection.execute(f"DELETE FROM {SCHEMA}.needs")
         connection.execute(f"INSERT INTO {SCHEMA}.needs SELECT node, base FROM needed")
+        # What every table said when the last build had passed its tests.
+        connection.execute(
+            f"CREATE OR REPLACE TABLE {SCHEMA}.before AS SELECT node, content FROM {SCHEMA}.made WHERE year IS NULL"
+        )
         connection.execute(f"DELETE FROM {SCHEMA}.made WHERE node IN (SELECT node FROM said)")
         connection.execute(f"INSERT INTO {SCHEMA}.made SELECT node, year, NULL, content FROM said")

@@ -20,6 +20,7 @@ from orchestration import dbt
 from sources.contract import feed_table
 from tests.support.cohort import retention
 from tests.support.rebuilt import invoke_dbt, run_dbt
+from warehouse import kept
 from warehouse.candidate import DATABASE_NAME, DELIVERY_SCHEMA, HELD_SCHEMA, duck_type
 from warehouse.fingerprint import fingerprint
 from warehouse.paths import project_root
@@ -554,6 +555,31 @@ def test_a_broken_promise_is_found_and_named(built: Built, tmp_path: Path) -> No
     for promise in ("主键 indicator_id, area_code, period：1 行", "取值 method：1 行", "有限数 value：1 行",
                     "对应 area_code → dim_area：1 行", "主键 int_school_year period, school_code：2 行"):  # fmt: skip
         assert promise in problem.message_zh
+
+
+@pytest.mark.parametrize("said", ["as before", "something else"])
+def test_a_key_is_asked_again_where_a_table_says_something_else(
+    built: Built, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, said: str
+) -> None:
+    """A build that begins with the last one's tables leaves out what that one found sound and nobody changed."""
+    database, test = tmp_path / DATABASE_NAME, "every_table_keeps_its_key"
+    database.write_bytes(built.database.read_bytes())
+    with duckdb.connect(str(database)) as connection:
+        kept.prepare(connection)
+        tables = [node["unique_id"] for node in nodes(built, "model") if node["config"]["materialized"] == "table"]
+        connection.executemany("INSERT INTO kept.made VALUES (?, NULL, NULL, 'as before')", [[name] for name in tables])
+        connection.execute("CREATE TABLE kept.before AS SELECT node, content FROM kept.made")
+        connection.execute("UPDATE kept.made SET content = ? WHERE node LIKE '%.int_school_year'", [said])
+        connection.execute("INSERT INTO intermediate.int_school_year FROM intermediate.int_school_year LIMIT 2")
+        connection.execute("INSERT INTO intermediate.int_area_year FROM intermediate.int_area_year LIMIT 2")
+    monkeypatch.setenv("EDUPLAN_KEPT", "1")
+    done = invoke_dbt(PROJECT, database, tmp_path / "dbt", "test", "--select", test)
+    (result,) = done.result.results  # type: ignore[union-attr]
+    assert result.failures == (0 if said == "as before" else 2)
+    asked = json.loads((tmp_path / "dbt" / dbt.RUN_RESULTS).read_bytes())["results"][0]["compiled_code"]
+    assert ("int_school_year" in asked) == (said != "as before")
+    # A view holds nothing of its own: what it shows is asked each time.
+    assert "stg_delivery" in asked and "int_area_year" not in asked
 
 
 def test_every_table_has_a_key_that_is_tested(built: Built) -> None:

@@ -153,7 +153,8 @@ def test_the_production_settings_are_the_homes_own_and_a_storage(tmp_path: Path)
     production = yaml.safe_load((project_root() / "deploy" / "dagster.yaml").read_text(encoding="utf-8"))
     assert production.pop("storage") == {"postgres": {"postgres_url": {"env": "EDUPLAN_DAGSTER_URL"}}}
     # Held open on SQLite; in PostgreSQL the history is all in one place.
-    assert own.pop("event_log_storage")["module"] == "orchestration.event_log"
+    for held_open in ("event_log_storage", "schedule_storage"):
+        assert own.pop(held_open)["module"] == "orchestration.event_log"
     assert production.pop("code_servers")["local_startup_timeout"] >= 60
     assert production == own
     folder = dagster_home(Home(tmp_path))
@@ -165,19 +166,25 @@ def _without(text: str, section: str) -> str:
     return re.sub(rf"(?m)(^#.*\n)*^{section}:\n(^ .*\n)+", "", text)
 
 
+BEFORE_TICKS = (
+    "# Events and looks of sensors are many; their files are kept open instead of being opened and closed for each.\n",
+    "# Events are many; their files are kept open instead of being opened and closed for each.\n",
+)
+
+
 def test_settings_of_an_older_version_are_brought_up_to_date(tmp_path: Path) -> None:
-    """Written before the event log was held open, or copied from deploy/ before runs were forked."""
+    """Written before ticks were held open, or copied from deploy/ before runs were forked."""
     present, of_production = SETTINGS.encode(), production().read_bytes()
     # Whoever changes a text keeps its former hash: homes that have it are known by it.
     assert (sha256_bytes(present), sha256_bytes(of_production)) == (WRITTEN[-1], DEPLOYED[-1])
     for text, section, becomes in (
-        (present, "event_log_storage", present),
+        (present, "schedule_storage", present),
         (of_production, "run_launcher", of_production),
     ):
         folder = tmp_path / section / "dagster"
         folder.mkdir(parents=True)
         settings = folder / "dagster.yaml"
-        settings.write_text(_without(text.decode(), section))
+        settings.write_text(_without(text.decode(), section).replace(*BEFORE_TICKS))
         settings.chmod(0o640)
         assert sha256_file(settings) in {*WRITTEN, *DEPLOYED}
         assert dagster_home(Home(tmp_path / section)) == folder
