@@ -6,6 +6,7 @@ failed. What does not: models (`dbt_project/`) and Dagster's view of them (`orch
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 MANIFEST: Final = "manifest.json"
 RUN_RESULTS: Final = "run_results.json"
 LOG: Final = "dbt.log"
+PARSE_LOCK: Final = "eduplan-parse.lock"
 _ARTEFACTS: Final = "dbt"
 _SOURCES: Final = {".sql", ".yml", ".yaml", ".csv"}
 _GENERATED: Final = {"target", "logs", "dbt_packages"}
@@ -70,7 +72,12 @@ def manifest_path() -> Path:
     """
     folder = _parsed_dir()
     if not (folder / MANIFEST).is_file():
-        _parse(folder)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        # Who comes meanwhile waits: parsing takes ten seconds of processor.
+        with (folder.parent / PARSE_LOCK).open("w") as handle:
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            if not (folder / MANIFEST).is_file():
+                _parse(folder)
     return folder / MANIFEST
 
 

@@ -46,6 +46,11 @@ _IMPORTS: Final = (
     "sources.reading",
     "sources.intake",
     "dbt.cli.main",
+    # What signing imports when it is asked.
+    "google.protobuf.json_format",
+    "in_toto_attestation.v1.statement",
+    "securesystemslib.dsse",
+    "securesystemslib.signer",
 )
 
 log = logging.getLogger(__name__)
@@ -89,6 +94,8 @@ def _load(home: Home) -> Parsed | None:
     import expectations
     from sources.intake import contract_versions
     from warehouse.disclosure_policy import policy
+    from warehouse.names import vocabulary
+    from warehouse.program import program_digest
 
     for name in _IMPORTS:
         importlib.import_module(name)
@@ -98,6 +105,8 @@ def _load(home: Home) -> Parsed | None:
     contract_versions()
     expectations.rules_version()
     policy()
+    vocabulary()
+    program_digest()
     # Importing the driver opens a database in memory, with threads.
     duckdb.default_connection().close()
     # A project that has changed is read by a parser that starts threads: a child does that and leaves its cache.
