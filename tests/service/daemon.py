@@ -38,7 +38,7 @@ class Daemon:
         # One that was killed leaves its socket.
         socket.unlink(missing_ok=True)
         extra = {"DAGSTER_HOME": str(settings), "DAGSTER_DISABLE_TELEMETRY": "1", "EDUPLAN_WINDOW_SECONDS": "1"}
-        told = environment(self._home, **extra, EDUPLAN_CODE_SOCKET=str(socket), **self._extra)
+        told = environment(self._home, **(extra | {"EDUPLAN_CODE_SOCKET": str(socket)} | self._extra))
         self._code = self._start(["dagster", *_words("eduplan-code.service")], told, group=0)
         end = time.monotonic() + _PATIENCE_SECONDS
         while not socket.exists():
