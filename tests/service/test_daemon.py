@@ -229,6 +229,7 @@ def recorded(city: City, given: set[str]) -> int:
 
 @pytest.mark.skipif(not SOAK, reason="EDUPLAN_SOAK=1 runs the long trials; below comes a small burst with all the rest")
 def test_files_dropped_in_a_burst_are_taken_in_whole_and_lead_to_a_release(city: City) -> None:
+    city.wait(lambda: warm.answers(city.home), "the daemon has no warm process")
     city.wait(city.quiet, "the daemon never came to rest")
     memory, before, known = city.daemon.memory(), city.releases(), len(city.outcomes()["folder"])
     given = misreports(city, BURST)

@@ -211,3 +211,20 @@ def test_a_service_that_dies_and_comes_back_loses_nothing(
     server.start()
     assert s3.list_arrivals(settings, set()) == [arrival]
     assert s3.fetch(home, settings, arrival).size == 3000
+
+
+def test_a_client_is_kept_until_its_settings_or_secrets_change(
+    settings: S3Source, client: Any, home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.put_object(Bucket=settings.bucket, Key="in/kept.jsonl", Body=b"kept")
+    with s3.opened(settings) as one:
+        first = one._client
+        assert [found.key for found in one.objects()] == ["in/kept.jsonl"]
+    # Used again after its connections were closed.
+    with s3.opened(settings) as again:
+        assert again._client is first
+        assert [found.key for found in again.objects()] == ["in/kept.jsonl"]
+    monkeypatch.setenv("S3_SECRET", "another")
+    with s3.opened(settings) as other, pytest.raises(Fault):
+        assert other._client is not first
+        other.objects()
