@@ -574,7 +574,7 @@ def test_a_key_is_asked_again_where_a_table_says_something_else(
         connection.execute("INSERT INTO intermediate.int_area_year FROM intermediate.int_area_year LIMIT 2")
     monkeypatch.setenv("EDUPLAN_KEPT", "1")
     done = invoke_dbt(PROJECT, database, tmp_path / "dbt", "test", "--select", test)
-    (result,) = done.result.results  # type: ignore[union-attr]
+    (result,) = getattr(done.result, "results", [])
     assert result.failures == (0 if said == "as before" else 2)
     asked = json.loads((tmp_path / "dbt" / dbt.RUN_RESULTS).read_bytes())["results"][0]["compiled_code"]
     assert ("int_school_year" in asked) == (said != "as before")
