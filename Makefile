@@ -69,7 +69,8 @@ $(STAMPS)/venv: requirements-bootstrap.lock
 # uv installs the hashed lock in seconds; where it cannot reach an index that pip is configured for, pip does the same work.
 define install
 	$(BIN)/uv pip install --quiet --compile-bytecode --python $(BIN)/python --require-hashes -r $(1) \
-	  || $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1)
+	  || { echo "uv could not install; pip does the same work in minutes"; \
+	       $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(1); }
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --no-index -e .
 endef
 
@@ -82,9 +83,10 @@ $(STAMPS)/dev: $(STAMPS)/venv requirements.lock requirements-dev.lock pyproject.
 	$(call install,requirements-dev.lock)
 	@touch $(STAMPS)/runtime $@
 
+# Constraints in a file of their own: what stands in pyproject.toml for uv also holds when it installs, and has no hashes.
 lock:            ## resolve the locks anew (hashes, no index lines)
 	for pair in "requirements-bootstrap.in requirements-bootstrap.lock" "pyproject.toml requirements.lock" "pyproject.toml requirements-dev.lock --extra dev -c requirements.lock"; do \
 	  set -- $$pair; in=$$1; out=$$2; shift 2; \
 	  UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	    --no-emit-index-url --no-strip-extras $$in "$$@" -o $$out || exit 1; \
+	    --no-emit-index-url --no-strip-extras -c constraints.in $$in "$$@" -o $$out || exit 1; \
 	done
