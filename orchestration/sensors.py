@@ -26,7 +26,7 @@ from orchestration.watching import build_watchers
 from sources import contract
 from sources.connectors import folder
 from sources.connectors.arrival import Arrival
-from sources.intake import contract_versions
+from sources.intake import LONGEST_REST, contract_versions
 from sources.watch import KINDS, key_of, waiting
 from warehouse.candidate import code_digest
 from warehouse.clock import now
@@ -41,6 +41,9 @@ DEFAULT_WINDOW: Final = 2.0
 LINGER_VARIABLE: Final = "EDUPLAN_LINGER_SECONDS"
 DEFAULT_LINGER: Final = 4.0
 _PEEK_SECONDS: Final = 0.25
+# Which part of its rest a file must have behind it for a run to be asked for: while that starts the rest passes, and a
+# file that somebody is writing changes more often.
+_SEEN_AFTER: Final = 0.25
 # However long files keep coming: then the run starts, and what comes later makes the next release.
 _LONGEST_WINDOW: Final = 20.0
 # Dagster looks every five seconds; asked for exactly five, it leaves out every look that comes a moment early.
@@ -109,7 +112,8 @@ def _answer(context: dg.SensorEvaluationContext, home: Home, ledger: Ledger, kin
 
 
 def _look(home: Home, ledger: Ledger, kind: str, settle: float | None) -> tuple[list[Arrival], list[str]]:
-    found = waiting(home, ledger, kind, settle=settle)
+    rest = _rest(settle)
+    found = waiting(home, ledger, kind, settle=rest * _SEEN_AFTER if rest < LONGEST_REST else rest)
     heartbeat.looked(home, heartbeat.arrivals_sensor(kind), kind, found)
     return [arrival for arrival in found if not arrival.problem], [a.problem for a in found if a.problem]
 
@@ -120,18 +124,21 @@ def _lingering(home: Home, ledger: Ledger, settle: float | None) -> list[Arrival
     A file that has come and not yet rested is waited for. Everything else is left to the next look.
     """
     linger, feeds = linger_seconds(), contract.feeds()
-    rest = folder.settle_seconds() if settle is None else settle
     end = time.monotonic() + linger
-    came = linger > 0 and folder.resting(home.inbox, feeds) < rest
+    came = linger > 0 and folder.resting(home.inbox, feeds) < _rest(settle)
     before = folder.folders(home.inbox, feeds)
     while time.monotonic() < end:
         time.sleep(_PEEK_SECONDS)
         if not came and folder.folders(home.inbox, feeds) != before:
-            # As long as it takes to rest, and not much longer.
-            came, end = True, time.monotonic() + rest + _PEEK_SECONDS
+            # As long as it takes to be seen, and not much longer.
+            came, end = True, time.monotonic() + _rest(settle) + _PEEK_SECONDS
         if came and (found := _look(home, ledger, folder.CONNECTOR, settle)[0]):
             return found
     return []
+
+
+def _rest(settle: float | None) -> float:
+    return folder.settle_seconds() if settle is None else settle
 
 
 def linger_seconds() -> float:
@@ -143,8 +150,10 @@ def linger_seconds() -> float:
 def _gathered(home: Home, ledger: Ledger, kind: str, settle: float | None, found: list[Arrival]) -> list[Arrival]:
     """What waits once nothing more came for the length of the window."""
     window = window_seconds()
-    if kind == folder.CONNECTOR and window <= folder.resting(home.inbox, contract.feeds()) < math.inf:
-        # The window has passed already, while the files came to rest.
+    if kind == folder.CONNECTOR and (
+        # The run itself waits until the inbox has been at rest for as long, or the window has passed already.
+        window <= _rest(settle) or window <= folder.resting(home.inbox, contract.feeds()) < math.inf
+    ):
         return found
     end = time.monotonic() + max(window, _LONGEST_WINDOW)
     while window and time.monotonic() < end:

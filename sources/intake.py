@@ -37,7 +37,7 @@ from warehouse.lock import exclusive
 from warehouse.paths import Home, package_root, project_root
 from warehouse.records import DeliveryRow
 
-__all__ = ["Arrival", "IntakeReport", "contract_versions", "delivery_id", "drain", "scan", "take_in"]
+__all__ = ["Arrival", "IntakeReport", "await_rest", "contract_versions", "delivery_id", "drain", "scan", "take_in"]
 
 INTAKE_LOCK: Final = "intake"
 REREAD: Final = "archive"
@@ -50,6 +50,8 @@ STREAM_LIMIT: Final = 10_000
 # last entry. None is entered before its files are on disk.
 BATCH: Final = 32
 BATCH_SECONDS: Final = 1.0
+# However long files keep coming: then what has rested is taken in, and what has not is left to the next.
+LONGEST_REST: Final = 20.0
 
 # (done, total, what is being done)
 Progress = Callable[[int, int, str], None]
@@ -135,6 +137,11 @@ def _reading_digest(feed: str) -> str:
 
 
 # -- scan -------------------------------------------------------------------------------------------------------------
+
+
+def await_rest(home: Home, *, settle: float | None = None) -> float:
+    """Let the inbox come to rest, LONGEST_REST seconds at most; returns how many it took. Raises OSError."""
+    return folder.await_rest(home.inbox, contract.feeds(), settle=settle, longest=LONGEST_REST)
 
 
 def scan(home: Home, ledger: Ledger, *, settle: float | None = None, compare: bool = False) -> list[Arrival]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import os
 import stat
+import time
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,6 +59,20 @@ def resting(inbox: Path, feeds: Collection[str]) -> float:
     moment = now().timestamp()
     ages = (moment - file.mtime_ns / 1e9 for feed in sorted(feeds) for file in _files(inbox / feed))
     return min((age for age in ages if age >= 0), default=math.inf)
+
+
+def await_rest(inbox: Path, feeds: Collection[str], *, settle: float | None = None, longest: float) -> float:
+    """Wait until every file of the inbox has rested, `longest` seconds at most, and return how many seconds that took.
+
+    Who was told of a file as it came begins at once and waits here for what would be waited for anyway; files that
+    follow it closely are in before anything is taken. One that goes on growing is left to the next. Raises OSError.
+    """
+    rest = settle_seconds() if settle is None else settle
+    began = time.monotonic()
+    end = began + longest
+    while (left := rest - resting(inbox, feeds)) > 0 and time.monotonic() + left < end:
+        time.sleep(left)
+    return time.monotonic() - began
 
 
 def folders(inbox: Path, feeds: Collection[str]) -> frozenset[tuple[str, int]]:

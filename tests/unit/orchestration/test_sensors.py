@@ -114,6 +114,21 @@ def test_files_that_rested_as_long_as_the_window_are_not_waited_for_again(
     assert tick("folder_arrivals", home, instance).run_requests
 
 
+def test_a_run_is_asked_for_while_a_file_still_rests_but_not_while_it_is_written(
+    home: Home, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDUPLAN_SETTLE_SECONDS", "4")
+    monkeypatch.setenv(sensors.WINDOW_VARIABLE, "3")
+    monkeypatch.setattr(sensors.time, "sleep", lambda _: pytest.fail("the run waits, not the look"))
+    hand_in(home)
+    file = home.inbox / "teacher_register" / "1.csv"
+    moment = datetime.fromisoformat("2025-09-30T10:00:00+08:00").timestamp()
+    os.utime(file, (moment - 0.9, moment - 0.9))
+    assert not tick("folder_arrivals", home, instance).run_requests
+    os.utime(file, (moment - 1.1, moment - 1.1))
+    assert tick("folder_arrivals", home, instance).run_requests
+
+
 def test_what_still_waits_is_asked_for_again_after_a_while(
     home: Home, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:

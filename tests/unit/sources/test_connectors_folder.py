@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 import os
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 
 from sources.connectors import folder
 from sources.connectors.arrival import Arrival
+from warehouse.clock import SHANGHAI
 
 FEEDS = ["school_census", "teacher_register"]
 OLD = 1_700_000_000
@@ -91,3 +93,29 @@ def test_names_in_gbk_and_with_control_characters_become_text(tmp_path: Path) ->
     arrival.source.encode("utf-8")
     assert arrival.path is not None
     assert arrival.path.read_bytes() == b"x"
+
+
+def test_a_run_waits_until_the_inbox_is_at_rest_and_for_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [1000.0]
+    waits: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        waits.append(seconds)
+        clock[0] += seconds
+        if len(waits) == 1:
+            # A second file follows the first.
+            put(tmp_path, "teacher_register/b.csv", at=OLD + clock[0] - 1000.5)
+
+    monkeypatch.setattr(folder.time, "sleep", sleep)
+    monkeypatch.setattr(folder.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(folder, "now", lambda: datetime.fromtimestamp(OLD + clock[0] - 1000.0, SHANGHAI))
+    put(tmp_path, "school_census/a.xlsx", at=OLD - 0.5)
+    assert folder.await_rest(tmp_path, FEEDS, settle=2, longest=20) == pytest.approx(3.0)
+    assert waits == pytest.approx([1.5, 1.5])
+    assert folder.await_rest(tmp_path, FEEDS, settle=2, longest=20) == 0
+    put(tmp_path, "school_census/a.xlsx", at=OLD + clock[0] - 1000.0)
+    assert folder.await_rest(tmp_path, FEEDS, settle=30, longest=20) == 0, (
+        "what would take too long is left to the next"
+    )
