@@ -23,7 +23,9 @@ from typing import Any, Final
 
 from orchestration import dbt, dbt_ahead, forked, warm
 from orchestration.dbt_ahead import Parsed
+from warehouse.errors import EduplanError
 from warehouse.lease import Owner, start_tick
+from warehouse.ledger import Ledger
 from warehouse.paths import Home
 
 # Ended because it should; could not become what it is for.
@@ -107,6 +109,9 @@ def _load(home: Home) -> Parsed | None:
     policy()
     vocabulary()
     program_digest()
+    # A ledger that is away is asked again by the run that needs it.
+    with suppress(EduplanError), closing(Ledger(home.ledger_url)) as ledger:
+        ledger.deliveries()
     # Importing the driver opens a database in memory, with threads.
     duckdb.default_connection().close()
     # A project that has changed is read by a parser that starts threads: a child does that and leaves its cache.

@@ -165,19 +165,17 @@ def mask_names(connection: duckdb.DuckDBPyConnection, database: str, names: Name
 
 
 def _deliveries(deliveries: Iterable[DeliveryRow], active: set[str], held: Mapping[str, str]) -> pa.Table:
-    rows = [
-        {
-            **{name: getattr(row, name) for name in _DELIVERIES.names if name not in ("active", "held", "held_zh")},
-            "file_name": mask_personal(row.file_name),
-            "submitter": mask_personal(row.submitter),
-            "received_at": row.received_at.isoformat(),
-            "active": row.delivery_id in active,
-            "held": row.delivery_id in held,
-            "held_zh": held.get(row.delivery_id),
-        }
-        for row in deliveries
-    ]
-    return pa.Table.from_pylist(rows, schema=_DELIVERIES)
+    rows = list(deliveries)
+    told: dict[str, list[Any]] = {
+        "file_name": [mask_personal(row.file_name) for row in rows],
+        "submitter": [mask_personal(row.submitter) for row in rows],
+        "received_at": [row.received_at.isoformat() for row in rows],
+        "active": [row.delivery_id in active for row in rows],
+        "held": [row.delivery_id in held for row in rows],
+        "held_zh": [held.get(row.delivery_id) for row in rows],
+    }
+    columns = {name: told.get(name) or [getattr(row, name) for row in rows] for name in _DELIVERIES.names}
+    return pa.table(columns, schema=_DELIVERIES)
 
 
 def _check_results(verdict: Verdict) -> pa.Table:

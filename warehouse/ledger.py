@@ -25,6 +25,7 @@ from warehouse.holds import Hold
 from warehouse.journal import JournalEntry, check_chain, next_entry
 from warehouse.paths import Home
 from warehouse.pruned import ORIGINAL, Pruned
+from warehouse.readings import Known, readings_of
 from warehouse.records import WITHDRAWN, DeliveryRow
 from warehouse.verdict import Verdict
 
@@ -114,6 +115,7 @@ class Ledger:
 
     def __init__(self, url: str) -> None:
         self._engine = t.open_engine(url)
+        self._readings = readings_of(url)
         with self.writing() as connection:
             t.create_schema(connection)
 
@@ -203,11 +205,12 @@ class Ledger:
 
     def deliveries(self) -> list[DeliveryRow]:
         """Every delivery as last read, in order of arrival."""
-        newest: dict[str, Any] = {}
+        newest = {known.row.delivery_id: known for known in self._known()}
+        return [known.row for known in sorted(newest.values(), key=lambda item: item.arrival)]
+
+    def _known(self) -> Sequence[Known]:
         with self.reading() as connection:
-            for row in connection.execute(sa.select(t.delivery).order_by(t.delivery.c.journal_seq)).mappings():
-                newest[row["delivery_id"]] = row
-        return [_delivery_row(row) for row in sorted(newest.values(), key=lambda item: item["arrival"])]
+            return self._readings.all(connection)
 
     def active_set(
         self, contract_versions: Mapping[str, str] | None = None, *, without: Collection[str] = ()
@@ -221,20 +224,16 @@ class Ledger:
         if contract_versions is None:
             found = self.deliveries()
         else:
-            query = sa.select(t.delivery).order_by(t.delivery.c.arrival)
-            with self.reading() as connection:
-                rows = connection.execute(query).mappings().all()
-            found = [
-                _delivery_row(row) for row in rows if contract_versions.get(row["feed"]) == row["contract_version"]
-            ]
+            in_line = sorted(self._known(), key=lambda known: known.arrival)
+            rows = (known.row for known in in_line)
+            found = [row for row in rows if contract_versions.get(row.feed) == row.contract_version]
         return select_active((row for row in found if row.delivery_id not in without), withdrawn)
 
     def unread(self, contract_versions: Mapping[str, str]) -> list[DeliveryRow]:
         """Deliveries of these feeds not yet read under the given versions, in order of arrival; without those whose
         originals were cleared away."""
         gone = {item.name for item in self.pruned() if item.kind == ORIGINAL}
-        with self.reading() as connection:
-            done = set(connection.execute(sa.select(t.delivery.c.delivery_id, t.delivery.c.contract_version)).tuples())
+        done = {(known.row.delivery_id, known.row.contract_version) for known in self._known()}
         return [
             row
             for row in self.deliveries()
@@ -582,16 +581,6 @@ def _delivery_payload(row: DeliveryRow) -> dict[str, Any]:
         "reported_on": row.reported_on.isoformat() if row.reported_on else None,
         "received_at": row.received_at.isoformat(),
     }
-
-
-def _delivery_row(row: Mapping[Any, Any]) -> DeliveryRow:
-    names = [name for name in DeliveryRow.__dataclass_fields__ if name not in ("reported_on", "received_at", "tables")]
-    return DeliveryRow(
-        **{name: row[name] for name in names},
-        reported_on=date.fromisoformat(row["reported_on"]) if row["reported_on"] else None,
-        received_at=datetime.fromisoformat(row["received_at"]),
-        tables=json.loads(row["tables"]),
-    )
 
 
 def _release_row(row: Mapping[Any, Any]) -> ReleaseRow:
