@@ -125,7 +125,7 @@ def _parse(folder: Path) -> None:
 # address. The file's name says how relations are named; whoever opened it there would fail.
 _PARSED_AS: Final = {"EDUPLAN_CANDIDATE_DB": f"/nowhere/eduplan/parsed/{DATABASE_NAME}"}
 _PARSE_CACHE: Final = "partial_parse.msgpack"
-_AHEAD: Final = {**_PARSED_AS, "DBT_LOG_FORMAT": "json", "DBT_LOG_FORMAT_FILE": "debug"}
+_AHEAD: Final = {**_PARSED_AS, "DBT_LOG_FORMAT": "json", "DBT_LOG_FORMAT_FILE": "debug", "DBT_LOG_LEVEL_FILE": "info"}
 # `warehouse` first: what it says about Python's collector holds for dbt as well.
 _CLI: Final = "import warehouse; from dbt.cli.main import cli; cli()"
 _DBT: Final = [sys.executable, "-c", _CLI, "--no-version-check", "--no-use-colors"]
