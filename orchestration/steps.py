@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -87,6 +89,7 @@ class Workbench:
     warming: threading.Thread | None = None
     names_ahead: threading.Thread | None = None
     dbt_ahead: DbtProcess | None = None
+    keeping: Future[None] | None = None
     rendered: tuple[tuple[str, ReportContext], bytes] | None = None
 
     def take_dbt(self) -> DbtProcess | None:
@@ -120,6 +123,10 @@ def open_workbench(
 
 
 def _drop_build(bench: Workbench) -> None:
+    if bench.keeping is not None:
+        # Nobody asks any more what came of it.
+        wait([bench.keeping])
+        bench.keeping = None
     if bench.build is not None:
         candidates.abandon(bench.build)
         bench.build = None
@@ -143,6 +150,7 @@ def take_in(bench: Workbench, *, build_follows: bool = False) -> IntakeReport:
     from sources import intake
 
     with bench.record.station("intake") as station:
+        intake.await_rest(bench.home, settle=bench.settle)
         arrivals = intake.scan(bench.home, bench.ledger, settle=bench.settle, compare=bench.compare)
         looked_all(bench.home, arrivals)
         if arrivals and build_follows:
@@ -252,7 +260,8 @@ def begin(bench: Workbench) -> Build:
 
 
 def keep_built(bench: Workbench) -> None:
-    """Keep what dbt just built for the next build. A disk that has no room for it does not stop this one.
+    """Begin to keep what dbt just built for the next build; `seal` waits for it. A disk that has no room for it does
+    not stop this one.
 
     Raises Refused when the code changed or the home was taken over meanwhile: then nobody knows which code made it.
     """
@@ -260,14 +269,27 @@ def keep_built(bench: Workbench) -> None:
     if build is None:
         return
     check_hold(bench)
+    work = partial(
+        kept.keep,
+        bench.home,
+        build.database,
+        code_digest=bench.code_digest,
+        sources=build.sources,
+        key=_kept_key(bench.home),
+    )
+    # Copied while Dagster enters what dbt did.
+    pool = ThreadPoolExecutor(1, thread_name_prefix="eduplan-keep")
+    bench.keeping = pool.submit(work)
+    pool.shutdown(wait=False)
+
+
+def finish_keeping(bench: Workbench) -> None:
+    """Wait until what is being kept is kept: from then on the build may change. Tells when there was no room for it."""
+    if bench.keeping is None:
+        return
+    keeping, bench.keeping = bench.keeping, None
     try:
-        kept.keep(
-            bench.home,
-            build.database,
-            code_digest=bench.code_digest,
-            sources=build.sources,
-            key=_kept_key(bench.home),
-        )
+        keeping.result()
     except OSError as error:
         kept.forget(bench.home)
         bench.record.reporter.note(f"未能留存本次构建供下次沿用（{error.strerror}），下次将全部重新构建。")
@@ -293,6 +315,8 @@ def seal(bench: Workbench) -> Candidate:
     build = bench.build
     if build is None:
         raise Refused("没有正在构建的候选版本，无法封存。", "请运行整个作业（eduplan run），不要单独运行这一步。")
+    # What is kept is what dbt built, with the cells that are taken out next.
+    finish_keeping(bench)
     _protect(bench, build)
     check_hold(bench)
     with bench.record.station("seal") as station:

@@ -121,14 +121,22 @@ def publish(
     files = _check_artefacts(artefacts, judged)
     with held(home, ledger, PUBLISH_LOCK) as own:
         settle_releases(home, ledger)
-        tables = _check_proof(home, ledger, candidate, verdict, digest)
+        _check_proof(ledger, candidate, verdict, digest)
         _check_names(candidate, names)
         standing = current(home)
-        if standing is not None and _is_same(standing, candidate, verdict):
-            return standing
+        with ThreadPoolExecutor(1) as pool:
+            # While the engine looks whether the candidate says what was sealed, it is asked what is new in it.
+            proof = pool.submit(_check_candidate, home, candidate, verdict, digest)
+            if standing is not None and _is_same(standing, candidate, verdict):
+                proof.result()
+                return standing
+            try:
+                lineage = value_lineage(candidate.database)
+                changes = compare(standing.path / MARTS_FILE if standing else None, candidate.database, lineage)
+            finally:
+                # Whatever became of that: if it was altered, this says so.
+                tables = proof.result()
         ledger.record_candidate(candidate.candidate_id, candidate.fingerprint)
-        lineage = value_lineage(candidate.database)
-        changes = compare(standing.path / MARTS_FILE if standing else None, candidate.database, lineage)
         told = _acknowledged(home, standing, candidate, changes)
         release_id, instant = _next_id(standing, candidate.fingerprint)
         signer = load_or_create(home)
@@ -183,8 +191,8 @@ def _deliveries_differ(standing: Release, candidate: Candidate, changes: Mapping
 # -- proof ------------------------------------------------------------------------------------------------------------
 
 
-def _check_proof(home: Home, ledger: Ledger, candidate: Candidate, verdict: Verdict, digest: str) -> dict[str, str]:
-    """Mart -> SHA-256 of what it says, found out here and now; `digest`: the verdict's. Raises Refused."""
+def _check_proof(ledger: Ledger, candidate: Candidate, verdict: Verdict, digest: str) -> None:
+    """Whether there is a verdict that permits this; `digest`: the verdict's. Raises Refused."""
     name = candidate.candidate_id
     if verdict.candidate_id != name:
         raise Refused(f"拒绝发布：裁决针对的是候选 {verdict.candidate_id}，不是 {name}。", "请对本候选重新执行检查。")
@@ -198,7 +206,6 @@ def _check_proof(home: Home, ledger: Ledger, candidate: Candidate, verdict: Verd
             f"拒绝发布：对候选 {name} 的裁决与台账登记的不一致，裁决被改动过或已过时。", "请重新执行质量检查。"
         )
     _check_waivers(candidate, verdict)
-    return _check_candidate(home, candidate, verdict, digest)
 
 
 def _check_names(candidate: Candidate, names: NameMarks | None) -> None:
@@ -225,6 +232,7 @@ def _check_waivers(candidate: Candidate, verdict: Verdict) -> None:
 
 
 def _check_candidate(home: Home, candidate: Candidate, verdict: Verdict, digest: str) -> dict[str, str]:
+    """Mart -> SHA-256 of what it says, found out here and now. Raises Refused."""
     name = candidate.candidate_id
     sealed = candidates.load(home, name)
     digests = table_digests(sealed.database)

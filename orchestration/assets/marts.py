@@ -159,8 +159,8 @@ def _run_dbt(
         dbt.keep_log(build, bench.home)
         return events, problem
     dbt.keep_artefacts(build)
-    steps.keep_built(bench)
     tables = dbt.read_tables(build.database)
+    steps.keep_built(bench)
     whole = _in_order([*_stayed(context, content, translator, share), *events], dbt_kept.order(content))
     return [_with_content(event, content, tables) for event in whole], None
 

@@ -16,7 +16,7 @@ from typing import Any
 
 import duckdb
 
-from orchestration.steps import Workbench, check_hold, keep_built, open_workbench
+from orchestration.steps import Workbench, check_hold, finish_keeping, keep_built, open_workbench
 from tests.support import candidate_kit as kit
 from warehouse import candidate as candidates
 from warehouse.ledger import Ledger
@@ -44,6 +44,7 @@ def carry_on(bench: Workbench, value: float) -> None:
     kit.fill_marts(build.database, value)
     (build.work_dir / "manifest.json").write_bytes(kit.dbt_manifest())
     keep_built(bench)
+    finish_keeping(bench)
     check_hold(bench)
     candidate = candidates.seal(bench.home, build)
     bench.build = None

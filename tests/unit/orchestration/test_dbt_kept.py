@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import threading
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,6 +12,7 @@ from typing import Any
 import pytest
 
 from orchestration import dbt_kept, steps
+from orchestration.report import Reporter, RunRecord
 from tests.support import candidate_kit
 from warehouse import candidate as candidates
 from warehouse import duck, kept
@@ -83,6 +87,8 @@ def test_what_lies_downstream_of_changed_records_is_run_and_views_stay(build: Bu
     share = dbt_kept.prepare(replace(build, kept={"school": "s0", "money": "m1"}), manifest())
     assert share.nodes == {"model.eduplan.int_school", "model.eduplan.mart_both", "test.eduplan.sound_school"}
     assert share.arguments(manifest()) == [
+        "--threads",
+        "4",
         "--indirect-selection",
         "empty",
         "--select",
@@ -114,7 +120,54 @@ def test_a_build_under_code_that_changed_meanwhile_is_not_kept(tmp_path: Path, m
         assert kept.find(home, before, key) is None
         monkeypatch.undo()
         steps.keep_built(bench)
+        steps.finish_keeping(bench)
         assert kept.find(home, before, key) is not None
+        assert bench.keeping is None
+
+
+def test_a_run_that_ends_while_its_build_is_being_kept_waits_for_that(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home, done = Home(tmp_path / "home"), threading.Event()
+
+    def slowly(*_: object, **__: object) -> None:
+        time.sleep(0.2)
+        done.set()
+
+    monkeypatch.setattr(kept, "keep", slowly)
+    with pytest.raises(Refused, match="中途"), steps.open_workbench(home) as bench:
+        candidate_kit.delivery(home, bench.ledger, "数字")
+        bench.build = candidates.begin(home, bench.ledger.active_set(), candidate_kit.FEEDS)
+        steps.keep_built(bench)
+        raise Refused("中途停止。")
+    assert done.is_set(), "its files are not taken away under the thread"
+    assert not list(home.candidates.glob(".building-*"))
+
+
+def test_no_room_for_what_is_kept_is_told_and_stops_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home, told = Home(tmp_path / "home"), Told()
+
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(kept, "keep", full)
+    with steps.open_workbench(home, RunRecord(reporter=told)) as bench:
+        candidate_kit.delivery(home, bench.ledger, "数字")
+        bench.build = candidates.begin(home, bench.ledger.active_set(), candidate_kit.FEEDS)
+        steps.keep_built(bench)
+        steps.finish_keeping(bench)
+    assert told.notes == ["未能留存本次构建供下次沿用（No space left on device），下次将全部重新构建。"]
+
+
+class Told(Reporter):
+    """Remembers what it is told."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+
+    def note(self, text: str) -> None:
+        """One note."""
+        self.notes.append(text)
 
 
 def test_everything_comes_after_what_it_is_made_of() -> None:
