@@ -8,7 +8,6 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ import pytest
 
 from tests.support import lists
 from tests.support.command import eduplan
+from tests.support.homes import copied
 
 YEARS = "2023-2024"
 # The correction: one school of this district reports more pupils for this year.
@@ -98,7 +98,7 @@ def corrected(released: Path) -> Corrected:
 
 
 def _correct(released: Path, home: Path) -> dict[str, object]:
-    shutil.copytree(released, home, symlinks=True)
+    copied(released, home)
     source = lists.list_of(home / "inbox", DISTRICT, YEAR)
     lists.edited(source, home / "inbox" / "school_census" / "更正.xlsx", lists.more_pupils(MORE))
     before = (home / "current").resolve(strict=True).name
@@ -122,9 +122,7 @@ def copy_home(released: Path, tmp_path: Path) -> Callable[[str], Path]:
     """A function that gives a fresh, independent copy of the released home."""
 
     def copy(name: str = "home") -> Path:
-        target = tmp_path / name
-        shutil.copytree(released, target, symlinks=True)
-        return target
+        return copied(released, tmp_path / name)
 
     return copy
 

@@ -18,6 +18,7 @@ import duckdb
 import pytest
 
 from tests.support.command import eduplan
+from tests.support.homes import copied
 from tests.support.rebuilt import marts_of
 from warehouse.paths import project_root
 from warehouse.records import DeliveryRow
@@ -131,7 +132,7 @@ def two_plans(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def reduced(released: Path, two_plans: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Marts]:
     """The marts of what was still delivered."""
     home = tmp_path_factory.mktemp("reduced") / "home"
-    shutil.copytree(released, home, symlinks=True)
+    copied(released, home)
     with marts_of(home, two_plans / "dbt_project", is_delivered) as connection:
         yield Marts(connection, "marts")
 

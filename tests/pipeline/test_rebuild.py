@@ -14,6 +14,7 @@ from tests.pipeline.conftest import CODE, YEAR, Corrected
 from tests.pipeline.test_release_thread import changes
 from tests.support.attacker import exposed_by
 from tests.support.command import eduplan
+from tests.support.homes import copied
 from warehouse import backup as backups
 from warehouse import duck
 from warehouse.ledger import Ledger
@@ -35,7 +36,7 @@ def on_an_empty_machine(home: Path, folder: Path) -> Path:
 @pytest.fixture
 def grown(corrected: Corrected, tmp_path: Path) -> Path:
     """A copy of the corrected home: its second release began with the tables of the first."""
-    return Path(shutil.copytree(corrected.home, tmp_path / "home", symlinks=True))
+    return copied(corrected.home, tmp_path / "home")
 
 
 def results(home: Path, release: str) -> dict[str, str]:

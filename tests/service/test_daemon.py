@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import shutil
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
@@ -31,6 +30,7 @@ from tests.service.services import NatsServer, PageSet, PopulationService, S3Ser
 from tests.service.services import running as serving
 from tests.support import finance_table, flat_deliveries, lists
 from tests.support.command import eduplan
+from tests.support.homes import copied
 from warehouse.clock import now
 from warehouse.files import sha256_bytes
 from warehouse.lease import standing
@@ -129,7 +129,7 @@ def city(
     finance_url: str,
 ) -> Iterator[City]:
     base = tmp_path_factory.mktemp("daemon")
-    home = Home(shutil.copytree(released, base / "home", symlinks=True))
+    home = Home(copied(released, base / "home"))
     (base / "nats").mkdir()
     (base / "s3").mkdir()
     finance_table.write(finance_url, finance_rows(home))

@@ -20,6 +20,7 @@ from tests.pipeline.conftest import released
 from tests.service.daemon import Daemon, running
 from tests.support import lists
 from tests.support.command import eduplan
+from tests.support.homes import copied
 from warehouse.files import sha256_bytes
 from warehouse.ledger import Ledger
 from warehouse.paths import Home
@@ -47,7 +48,7 @@ def hand_in(home: Home, source: Path, number: int, drafts: Path) -> str:
 
 @pytest.mark.skipif(not os.environ.get("EDUPLAN_SOAK"), reason="EDUPLAN_SOAK=1 runs the long trials")
 def test_a_daemon_killed_again_and_again_loses_nothing(released: Path, tmp_path: Path) -> None:
-    home = Home(shutil.copytree(released, tmp_path / "home", symlinks=True))
+    home = Home(copied(released, tmp_path / "home"))
     source = lists.list_of(home.inbox, "万州区", 2024)
     rng = random.Random("soak")
     daemon = Daemon(home.root)
@@ -68,7 +69,7 @@ def test_a_daemon_killed_again_and_again_loses_nothing(released: Path, tmp_path:
     ledger.close()
     assert len({row.delivery_id for row in rows}) == len(rows)
     assert not list(home.candidates.glob(".building-*"))
-    other = Home(shutil.copytree(released, tmp_path / "undisturbed", symlinks=True))
+    other = Home(copied(released, tmp_path / "undisturbed"))
     for number in range(ROUNDS):
         shutil.copy(tmp_path / f"更正{number}.xlsx", other.inbox / "school_census")
         os.utime(other.inbox / "school_census" / f"更正{number}.xlsx", (2_000_000_000 + number,) * 2)
