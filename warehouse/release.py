@@ -124,18 +124,10 @@ def publish(
         _check_proof(ledger, candidate, verdict, digest)
         _check_names(candidate, names)
         standing = current(home)
-        with ThreadPoolExecutor(1) as pool:
-            # While the engine looks whether the candidate says what was sealed, it is asked what is new in it.
-            proof = pool.submit(_check_candidate, home, candidate, verdict, digest)
-            if standing is not None and _is_same(standing, candidate, verdict):
-                proof.result()
-                return standing
-            try:
-                lineage = value_lineage(candidate.database)
-                changes = compare(standing.path / MARTS_FILE if standing else None, candidate.database, lineage)
-            finally:
-                # Whatever became of that: if it was altered, this says so.
-                tables = proof.result()
+        if standing is not None and _is_same(standing, candidate, verdict):
+            _check_candidate(home, candidate, verdict, digest)
+            return standing
+        tables, lineage, changes = _proven(home, standing, candidate, verdict, digest)
         ledger.record_candidate(candidate.candidate_id, candidate.fingerprint)
         told = _acknowledged(home, standing, candidate, changes)
         release_id, instant = _next_id(standing, candidate.fingerprint)
@@ -162,6 +154,23 @@ def publish(
         ledger.record_release(release.row(), fences=[*fences, own], flip=lambda: _flip(home, release))
         sign_head(home, ledger, plan.signer)
         return release
+
+
+def _proven(
+    home: Home, standing: Release | None, candidate: Candidate, verdict: Verdict, digest: str
+) -> tuple[dict[str, str], pa.Table | None, dict[str, Any]]:
+    """What a candidate proven to be what was sealed says: mart -> SHA-256, its value lineage, and what is new in it.
+    Raises Refused."""
+    with ThreadPoolExecutor(1) as pool:
+        # While the engine looks whether the candidate says what was sealed, it is asked what is new in it.
+        proof = pool.submit(_check_candidate, home, candidate, verdict, digest)
+        try:
+            lineage = value_lineage(candidate.database)
+            changes = compare(standing.path / MARTS_FILE if standing else None, candidate.database, lineage)
+        finally:
+            # Whatever became of that: if it was altered, this says so.
+            tables = proof.result()
+    return tables, lineage, changes
 
 
 def _is_same(standing: Release, candidate: Candidate, verdict: Verdict) -> bool:
