@@ -1,5 +1,7 @@
 """Homes of the small sample city, made once: one with a release, one with a correction published after it.
 
+The run that would have published the correction first was killed in dbt: the home is what the next one made of it.
+
 What belongs here: what many tests look at. Tests that change a home work on a copy of it.
 """
 
@@ -8,6 +10,7 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -20,6 +23,7 @@ import pytest
 from tests.support import lists
 from tests.support.command import eduplan
 from tests.support.homes import copied
+from tests.support.killing import kill_during
 
 YEARS = "2023-2024"
 # The correction: one school of this district reports more pupils for this year.
@@ -49,11 +53,13 @@ def released(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @dataclass(frozen=True)
 class Corrected:
-    """A home in which a correction was published: the workbook, the release before, and what a reader saw meanwhile."""
+    """A home in which a correction was published: the workbook, the release before, the one that stood when a first run
+    had been killed in dbt (None: it was over before), and what a reader saw meanwhile."""
 
     home: Path
     workbook: Path
     before: str
+    after_kill: str | None
     reads: int
     read_errors: str
 
@@ -89,7 +95,8 @@ print(reads)
 
 @pytest.fixture(scope="session")
 def corrected(released: Path) -> Corrected:
-    """A copy of `released` after one `eduplan run` with a corrected workbook, under the eyes of a reader."""
+    """A copy of `released` after one `eduplan run` with a corrected workbook was killed and the next was not, under the
+    eyes of a reader."""
     home, told = released.with_name("corrected"), released.with_name("corrected.json")
     with _alone(released.with_name("corrected.lock")):
         if not told.exists():
@@ -110,11 +117,15 @@ def _correct(released: Path, home: Path) -> dict[str, object]:
         text=True,
     )
     try:
+        killed = kill_during(home, "dbt", random.Random("kill them all"))
+        after_kill = (home / "current").resolve(strict=True).name if killed else None
+        # Whole to the last byte, before anybody tidies up.
+        eduplan(home, "verify")
         eduplan(home, "run", EDUPLAN_SETTLE_SECONDS="0")
     finally:
         stop.touch()
         out, errors = reader.communicate(timeout=60)
-    return {"before": before, "reads": int(out or 0), "read_errors": errors}
+    return {"before": before, "after_kill": after_kill, "reads": int(out or 0), "read_errors": errors}
 
 
 @pytest.fixture
