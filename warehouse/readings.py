@@ -50,7 +50,7 @@ class Readings:
             last = connection.execute(sa.select(sa.func.max(t.journal.c.seq))).scalar() or 0
             if last > self._seq:
                 # A list of its own: others still look at the one before.
-                self._known = [*self._known, *_since(connection, self._seq)]
+                self._known = [*self._known, *_between(connection, self._seq, last)]
                 self._seq, self._hash = last, _hash_at(connection, last)
             return self._known
 
@@ -60,10 +60,12 @@ def _hash_at(connection: sa.Connection, seq: int) -> str:
     return str(found or "")
 
 
-def _since(connection: sa.Connection, seq: int) -> list[Known]:
+def _between(connection: sa.Connection, seq: int, last: int) -> list[Known]:
+    """Those entered after `seq` up to `last`: what is entered meanwhile is the next one's to read."""
     columns = t.delivery.c
     query = sa.select(columns.arrival, *(columns[name] for name in _NAMES))
-    found = connection.execute(query.where(columns.journal_seq > seq).order_by(columns.journal_seq)).tuples()
+    query = query.where(columns.journal_seq > seq, columns.journal_seq <= last).order_by(columns.journal_seq)
+    found = connection.execute(query).tuples()
     return [Known(arrival, _row(dict(zip(_NAMES, values, strict=True)))) for arrival, *values in found]
 
 

@@ -40,7 +40,7 @@ def _written(name: str) -> Callable[[Path], Marks]:
 
 # station -> (what shows that it has begun, the longest wait after that before the kill, in seconds)
 STATIONS: dict[str, tuple[Callable[[Path], Marks], float]] = {
-    "dbt": (_work_directory, 4.0),
+    "dbt": (_work_directory, 1.5),
     "gate": (_written("candidate.json"), 2.0),
     "publication": (_written("verdict.json"), 0.6),
 }

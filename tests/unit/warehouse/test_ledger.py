@@ -3,7 +3,7 @@ from __future__ import annotations
 import dataclasses
 import itertools
 import sqlite3
-from datetime import date, datetime
+from datetime import date
 from typing import Any
 
 import pytest
@@ -11,24 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.candidate_kit import delivery, judged, make_candidate
-from warehouse.clock import SHANGHAI
+from tests.support.rows import NOON, row
 from warehouse.errors import Fault
 from warehouse.journal import check_chain, next_entry
 from warehouse.ledger import ArrivalEvent, Ledger, select_active
 from warehouse.paths import Home
 from warehouse.records import DeliveryRow
-
-NOON = datetime(2025, 9, 1, 12, tzinfo=SHANGHAI)
-
-
-def row(name: str, **changes: Any) -> DeliveryRow:
-    fields: dict[str, Any] = {
-        "delivery_id": f"d{name}", "feed": "school_census", "area_code": "500103", "period": 2023, "part": "",
-        "sha256": name.ljust(64, "0"), "file_name": "表.xlsx", "submitter": "", "reported_on": None,
-        "received_at": NOON, "status": "accepted", "rows_in": 3, "rows_accepted": 3, "rows_quarantined": 0,
-        "contract_version": "v1", "tables": {},
-    }  # fmt: skip
-    return DeliveryRow(**{**fields, **changes})
 
 
 def event(**changes: Any) -> ArrivalEvent:
