@@ -18,7 +18,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from sources import contract
+from sources import contract, known_names
 from sources.claims import Claims, Sent
 from sources.connectors import folder, remote, sql
 from sources.connectors.arrival import Arrival
@@ -440,6 +440,8 @@ class _Intake:
             place_quarantine(self._home, taken.delivery_id, outcome.findings)
             title = self._feeds[row.feed].title_zh
             write_receipt(self._home, row, outcome.findings, feed_title_zh=title, marked=outcome.marked)
+            if outcome.names is not None:
+                known_names.keep(self._home, row.sha256, self._key, outcome.names)
         files = {path: sha256_file(self._home.root / path) for path in self._files(row)}
         self._entries.append(Reading(row, taken.snapshot.size, self._event(taken, row.status), files))
         self._claims.add(row)

@@ -3,8 +3,9 @@
 What belongs here: taking the columns of names out of an archived original and keeping their marks under the home. What
 does not: searching, and anything that keeps a name: they are read, hashed with the home's key and forgotten.
 
-`names/<SHA-256 of the original>-<key>.marks` is a cache: sorted 8-byte marks behind an HMAC over them. A missing,
-foreign or damaged file is made again from the archive, so an older home needs no step and no backup holds it.
+`names/<SHA-256 of the original>-<key>.marks` is a cache: sorted 8-byte marks behind an HMAC over them. Intake writes it
+while it reads the delivery anyway. A missing, foreign or damaged file is made again from the archive, so an older home
+needs no step and no backup holds it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from sources.contract import Contract, load
 from sources.labels import key as label_key
 from sources.labels import plain
 from sources.parsers.delimited import find_header_line, open_text, read_columns
-from sources.parsers.grid import TOP_ROWS, UnreadableError, Workbook, kind
+from sources.parsers.grid import TOP_ROWS, UnreadableError, kind, open_workbook
 from warehouse.errors import Fault
 from warehouse.files import sha256_bytes, write_atomic
 from warehouse.home_key import load_or_create_key
@@ -43,23 +44,36 @@ def known_names(home: Home, deliveries: Iterable[DeliveryRow]) -> NameMarks:
 
 
 def _marks_of(home: Home, row: DeliveryRow, key: bytes) -> Marks:
-    path = home.root / FOLDER / f"{row.sha256}-{sha256_bytes(b'names, blake2b' + key)[:8]}.marks"
-    kept = _kept(path, key)
+    kept = _kept(_path(home, row.sha256, key), key)
     if kept is not None:
         return kept
     original = home.archive / row.sha256[:2] / row.sha256
     try:
-        names = names_in(original.read_bytes(), load(row.feed))
+        marks = marks_in(original, row.feed, key)
     except (FileNotFoundError, UnreadableError) as error:
         raise Fault(
             f"报送件 {row.delivery_id} 的原件缺失或读不出来，无法核对发布内容中有没有名册里的姓名。",
             "请执行 eduplan verify 查明原因，从备份恢复 archive/ 后重试。",
         ) from error
-    marks = np.unique(marks_of(key, names))
+    keep(home, row.sha256, key, marks)
+    return marks
+
+
+def marks_in(original: Path, feed: str, key: bytes) -> Marks:
+    """The marks of every name in one delivery, sorted. Raises UnreadableError, FileNotFoundError."""
+    return np.unique(marks_of(key, names_in(original, load(feed))))
+
+
+def keep(home: Home, sha256: str, key: bytes, marks: Marks) -> None:
+    """Leave the marks of a delivery for whoever needs them next. Raises OSError."""
+    path = _path(home, sha256, key)
     content = marks.astype("<u8").tobytes()
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     write_atomic(path, hmac.digest(key, content, "sha256") + content, mode=0o600)
-    return marks
+
+
+def _path(home: Home, sha256: str, key: bytes) -> Path:
+    return home.root / FOLDER / f"{sha256}-{sha256_bytes(b'names, blake2b' + key)[:8]}.marks"
 
 
 def _kept(path: Path, key: bytes) -> Marks | None:
@@ -72,10 +86,12 @@ def _kept(path: Path, key: bytes) -> Marks | None:
     return np.frombuffer(content, dtype="<u8").astype(np.uint64)
 
 
-def names_in(data: bytes, contract: Contract) -> set[str]:
-    """The names in a register, in their one spelling. Raises UnreadableError."""
+def names_in(original: Path, contract: Contract) -> set[str]:
+    """The names in a register, in their one spelling. Raises UnreadableError, FileNotFoundError."""
     wanted = {label_key(label) for label in contract.unread.names}
-    raw = _from_csv(data, contract, wanted) if kind(data[:8]) in {"text", "empty"} else _from_workbook(data, wanted)
+    with original.open("rb") as handle:
+        text = kind(handle.read(8)) in {"text", "empty"}
+    raw = _from_csv(original.read_bytes(), contract, wanted) if text else _from_workbook(original, wanted)
     return {name for name in map(_spelled, raw) if len(name) > 1}
 
 
@@ -100,8 +116,8 @@ def _from_csv(data: bytes, contract: Contract, wanted: set[str]) -> set[str]:
     return found
 
 
-def _from_workbook(data: bytes, wanted: set[str]) -> set[str]:
-    book = Workbook(data)
+def _from_workbook(original: Path, wanted: set[str]) -> set[str]:
+    book = open_workbook(original)
     return {name for sheet in book.sheet_names for name in _from_rows(book.grid(sheet).rows, wanted)}
 
 

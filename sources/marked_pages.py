@@ -25,7 +25,7 @@ from sources.parsers.census_headers import find_header, match_columns, match_pro
 from sources.parsers.census_workbook import read_school
 from sources.parsers.census_zip import member_name
 from sources.parsers.delimited import open_text, to_utf8
-from sources.parsers.grid import TOP_ROWS, Grid, Workbook, is_workbook, kind
+from sources.parsers.grid import TOP_ROWS, Grid, Workbook, is_workbook, kind, open_workbook
 from sources.parsers.numbers import code_text
 from sources.parsers.result import Reporter
 from warehouse.masking import mask_personal
@@ -69,7 +69,7 @@ def pages(contract: Contract, snapshot: Path, findings: Sequence[Finding]) -> It
     if kind(head) == "zip" and not is_workbook(snapshot):
         yield from _members(contract, snapshot, findings)
     elif kind(head) in {"zip", "ole"}:
-        yield from _book(contract, Workbook(snapshot), "", findings)
+        yield from _book(contract, open_workbook(snapshot), "", findings)
     elif contract.flat is not None and not _is_csv(contract, snapshot):
         yield _objects(contract, snapshot, _rows_of(findings, "", ""))
     else:

@@ -13,7 +13,8 @@ import shutil
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -23,11 +24,13 @@ import pyarrow.parquet as pq
 from sources.findings import Finding
 from sources.workers import new_pool, worker_count
 from warehouse.errors import Fault
+from warehouse.names import NAMED_FEEDS
 from warehouse.records import check_schema, feed_tables
 
 if TYPE_CHECKING:
     from sources.marked import MarkedCopy
     from sources.parsers.result import ParseResult
+    from warehouse.names import Marks
 
 PARSER_FAULT: Final = "intake.parser_fault"
 NO_ROWS: Final = "intake.no_rows"
@@ -66,8 +69,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a delivery amounts to: status {accepted, partly, refused}, its key, row counts, Parquet files, findings, and
-    the marked copy (.xlsx) where findings have a place."""
+    """What a delivery amounts to: status {accepted, partly, refused}, its key, row counts, Parquet files, findings, the
+    marked copy (.xlsx) where findings have a place, and the marks of the names in it where its feed has names."""
 
     status: str
     area_code: str
@@ -80,6 +83,7 @@ class Outcome:
     tables: dict[str, Path]
     findings: tuple[Finding, ...]
     marked: MarkedCopy | None = None
+    names: Marks | None = field(default=None, repr=False)
 
 
 ParseFunction = Callable[..., "ParseResult"]
@@ -172,15 +176,19 @@ def read_delivery(job: Job, parse: ParseFunction | None = None) -> Outcome:
     _limit_time()
     if job.snapshot.stat().st_size > _byte_limit():
         return _too_large(job.snapshot.stat().st_size)
-    result = (parse or _default_parse())(
-        job.feed,
-        job.snapshot,
-        file_name=job.file_name,
-        delivery_id=job.delivery_id,
-        key=job.key,
-        out_dir=job.out_dir,
-    )
-    return _with_marked_copy(job, _outcome(job, result))
+    # Imported by the worker: the process that only hands out jobs needs no parser.
+    from sources.parsers.grid import opened_once
+
+    with opened_once():
+        result = (parse or _default_parse())(
+            job.feed,
+            job.snapshot,
+            file_name=job.file_name,
+            delivery_id=job.delivery_id,
+            key=job.key,
+            out_dir=job.out_dir,
+        )
+        return _with_names(job, _with_marked_copy(job, _outcome(job, result)))
 
 
 def _with_marked_copy(job: Job, outcome: Outcome) -> Outcome:
@@ -190,6 +198,19 @@ def _with_marked_copy(job: Job, outcome: Outcome) -> Outcome:
     from sources.marked import write_marked
 
     return replace(outcome, marked=write_marked(job.feed, job.snapshot, outcome.findings, job.out_dir / "marked.xlsx"))
+
+
+def _with_names(job: Job, outcome: Outcome) -> Outcome:
+    """With the marks of its names, as long as the file is at hand. Whoever needs them can make them from the archive: a
+    register they cannot be taken from is no worse for it here."""
+    if outcome.status == "refused" or job.feed not in NAMED_FEEDS:
+        return outcome
+    from sources.known_names import marks_in
+    from sources.parsers.grid import UnreadableError
+
+    with suppress(UnreadableError):
+        return replace(outcome, names=marks_in(job.snapshot, job.feed, job.key))
+    return outcome
 
 
 def _byte_limit() -> int:
@@ -203,7 +224,6 @@ def _too_large(size: int) -> Outcome:
 
 
 def _default_parse() -> ParseFunction:
-    # Imported by the worker: the process that only hands out jobs needs no parser.
     from sources import parsers
 
     return parsers.parse

@@ -17,7 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import datetime
-from itertools import groupby, islice
+from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, Final
@@ -56,7 +56,8 @@ COLUMNS: Final = (
     STAMP,
 )
 _SORT: Final = ("单位代码", "表号", "行次")
-_BATCH: Final = 20_000
+# Rows asked for and written together. More of them cost more each: they fall out of the processor's cache.
+_BATCH: Final = 2_000
 # A file system's clock may stand still for a moment: what was written just now may be written again unseen.
 _STILL_SECONDS: Final = 2.0
 _GROUP_OF: Final = itemgetter(COLUMNS.index(AREA), COLUMNS.index(YEAR))
@@ -220,9 +221,10 @@ def _fetch_area(home: Home, url: str, arrivals: Sequence[Arrival]) -> list[tuple
     with _connected(url) as connection:
         query = _rows_query(_check_columns(connection), [group for group in wanted if group], connection.dialect.name)
         streaming = connection.execution_options(stream_results=True, yield_per=_BATCH)
-        rows = (row for batch in streaming.execute(query).partitions(_BATCH) for row in _plain_stamps(batch))
+        batches = map(_plain_stamps, streaming.execute(query).partitions(_BATCH))
         return [
-            (wanted[group], store_stream(home, _csv_chunks(lines))) for group, lines in groupby(rows, key=_GROUP_OF)
+            (wanted[group], store_stream(home, _csv_chunks(batch for _, batch in shares)))
+            for group, shares in groupby(_by_group(batches), key=itemgetter(0))
         ]
 
 
@@ -241,7 +243,17 @@ def _binary(name: str, text_columns: Collection[str], dialect: str) -> sa.Column
     return sa.collate(column, "C") if dialect == "postgresql" and name in text_columns else column
 
 
-def _plain_stamps(batch: Sequence[Row]) -> Iterable[Row]:
+def _by_group(batches: Iterable[Sequence[Row]]) -> Iterator[tuple[Any, Sequence[Row]]]:
+    """Sorted batches, cut where a group ends. Most lie within one: their rows are not looked at one by one."""
+    for batch in batches:
+        group = _GROUP_OF(batch[0])
+        if group == _GROUP_OF(batch[-1]):
+            yield group, batch
+        else:
+            yield from ((each, list(rows)) for each, rows in groupby(batch, key=_GROUP_OF))
+
+
+def _plain_stamps(batch: Sequence[Row]) -> Sequence[Row]:
     """Time stamps with a zone become Shanghai wall time, as the contract has them; others pass unchanged."""
     last = batch[0][-1]
     if not (isinstance(last, datetime) and last.tzinfo is not None):
@@ -249,13 +261,12 @@ def _plain_stamps(batch: Sequence[Row]) -> Iterable[Row]:
     return [(*row[:-1], row[-1].astimezone(SHANGHAI).replace(tzinfo=None)) for row in batch]
 
 
-def _csv_chunks(rows: Iterable[Row]) -> Iterator[bytes]:
+def _csv_chunks(batches: Iterable[Sequence[Row]]) -> Iterator[bytes]:
     buffer = io.StringIO(newline="")
     writer = csv.writer(buffer, lineterminator="\n")
     writer.writerow(COLUMNS)
-    remaining = iter(rows)
-    while lines := list(islice(remaining, _BATCH)):
-        writer.writerows(lines)
+    for rows in batches:
+        writer.writerows(rows)
         yield buffer.getvalue().encode("utf-8")
         buffer.seek(0)
         buffer.truncate()

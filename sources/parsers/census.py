@@ -12,7 +12,7 @@ from sources.contract import load
 from sources.parsers.census_list import looks_like_list, parse_list
 from sources.parsers.census_workbook import looks_like_workbook
 from sources.parsers.census_zip import parse_single, parse_zip
-from sources.parsers.grid import UnreadableError, Workbook, is_workbook, kind
+from sources.parsers.grid import UnreadableError, is_workbook, kind, open_workbook
 from sources.parsers.result import ParseResult, Reporter, refusal
 
 
@@ -27,7 +27,7 @@ def parse_census(snapshot: Path, *, delivery_id: str, out_dir: Path) -> ParseRes
             return refusal(reporter)
         if found == "zip" and not is_workbook(snapshot):
             return parse_zip(snapshot, reporter, delivery_id=delivery_id, out_dir=out_dir)
-        book = Workbook(snapshot)
+        book = open_workbook(snapshot)
         if looks_like_list(book):
             return parse_list(book, reporter, delivery_id=delivery_id, out_dir=out_dir)
         if looks_like_workbook(book, reporter.contract.catalogue):

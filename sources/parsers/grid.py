@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import zipfile
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -20,7 +22,18 @@ from sources.labels import plain
 from sources.parsers.numbers import code_text
 from sources.parsers.package import BROKEN_ZIP, MAX_COLUMNS, OLE_MAGIC, ZIP_MAGIC, UnreadableError, guard_whole, inspect
 
-__all__ = ["Cell", "Grid", "IndexRow", "UnreadableError", "Workbook", "column_letter", "is_workbook", "kind"]
+__all__ = [
+    "Cell",
+    "Grid",
+    "IndexRow",
+    "UnreadableError",
+    "Workbook",
+    "column_letter",
+    "is_workbook",
+    "kind",
+    "open_workbook",
+    "opened_once",
+]
 
 # Header, title and index rows stand near the top, whatever was inserted above them.
 TOP_ROWS: Final = 30
@@ -197,6 +210,30 @@ class Workbook:
         except CalamineError as error:
             raise UnreadableError(f"工作表“{name}”已损坏") from error
         return Grid(name, _with_marks(rows, self._uncalculated.get(name, ())), merged)
+
+
+_open: ContextVar[dict[Path, Workbook] | None] = ContextVar("open_workbooks", default=None)
+
+
+@contextmanager
+def opened_once() -> Iterator[None]:
+    """Within the block a workbook is opened and its sheets are read once, whoever asks `open_workbook` for it. The file
+    must stay as it is meanwhile."""
+    token = _open.set({})
+    try:
+        yield
+    finally:
+        _open.reset(token)
+
+
+def open_workbook(source: Path | bytes) -> Workbook:
+    """The workbook, its grids shared with everybody who asked within `opened_once`. Raises UnreadableError."""
+    known = _open.get()
+    if known is None or isinstance(source, bytes):
+        return Workbook(source)
+    if source not in known:
+        known[source] = Workbook(source)
+    return known[source]
 
 
 def _with_marks(rows: list[list[Cell]], places: Iterable[tuple[int, int]]) -> list[list[Cell]]:

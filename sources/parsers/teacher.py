@@ -33,7 +33,7 @@ from sources.parsers.delimited import (
     report_ragged,
     without_blank_rows,
 )
-from sources.parsers.grid import TOP_ROWS, Grid, UnreadableError, Workbook, column_letter, kind
+from sources.parsers.grid import TOP_ROWS, Grid, UnreadableError, column_letter, kind, open_workbook
 from sources.parsers.numbers import code_text
 from sources.parsers.result import Identity, ParseResult, Reporter, finish, record_table, refusal
 from sources.parsers.vectors import Labels, labels, report_repeated, report_rows, year_of
@@ -111,11 +111,12 @@ def parse_teachers(snapshot: Path, *, delivery_id: str, key: bytes, out_dir: Pat
 
 def _open(snapshot: Path, reporter: Reporter) -> tuple[str, Columns] | None:
     """(sheet name, columns); None when a required column is missing. Raises UnreadableError."""
-    data = snapshot.read_bytes()
-    if kind(data[:8]) in {"text", "empty"}:
-        columns = open_csv(data, "teacher", reporter)
+    with snapshot.open("rb") as handle:
+        found = kind(handle.read(8))
+    if found in {"text", "empty"}:
+        columns = open_csv(snapshot.read_bytes(), "teacher", reporter)
         return None if columns is None else ("", columns)
-    book = Workbook(data)
+    book = open_workbook(snapshot)
     for name in book.sheet_names:
         grid = book.grid(name)
         row = _header_row(grid, reporter)

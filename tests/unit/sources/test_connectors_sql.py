@@ -47,6 +47,16 @@ def test_the_order_of_rows_in_the_database_does_not_matter(home: Home, url: str,
     assert mine.sha256 == theirs.sha256
 
 
+@pytest.mark.parametrize("batch", [1, 3, 4, 7])
+def test_where_a_batch_ends_does_not_matter(home: Home, url: str, batch: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches of a group, of a part of one, and of several."""
+    arrivals = sql.list_arrivals(url, set())
+    whole = [snapshot.sha256 for _, snapshot in sql.fetch(home, url, arrivals, workers=1)]
+    monkeypatch.setattr(sql, "_BATCH", batch)
+    assert [snapshot.sha256 for _, snapshot in sql.fetch(home, url, arrivals, workers=1)] == whole
+    assert len(set(whole)) == 4
+
+
 def test_a_file_that_stayed_as_it_was_is_not_asked_again(
     url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from datetime import date, datetime
 from pathlib import Path
 
 import pytest
 
 from sources.contract import feeds, load
+from sources.intake import scan, take_in
 from sources.known_names import known_names, names_in
+from sources.parsers.grid import Workbook
+from sources.reading import Job, read_delivery
 from tests.support import good_deliveries as good
 from warehouse.archive import store_bytes
 from warehouse.clock import SHANGHAI
 from warehouse.errors import Fault
+from warehouse.ledger import Ledger
 from warehouse.names import NAMED_FEEDS
 from warehouse.paths import Home
 from warehouse.records import DeliveryRow
@@ -53,15 +58,19 @@ def handed_in(home: Home, data: bytes, feed: str = "teacher_register") -> Delive
 
 
 @pytest.mark.parametrize("form", ["gb18030", "utf-8", "utf-16", "xlsx"])
-def test_names_are_taken_from_every_form_of_a_register_in_one_spelling(form: str) -> None:
+def test_names_are_taken_from_every_form_of_a_register_in_one_spelling(form: str, tmp_path: Path) -> None:
     headers = list(rows()[0])
     data = good.table_xlsx(headers, rows()) if form == "xlsx" else good.table_csv(headers, rows(), form)
-    assert names_in(data, load("teacher_register")) == {"欧阳测甲", "测试乙", "阿依测·买买提", "某某"}
+    register = tmp_path / "register"
+    register.write_bytes(data)
+    assert names_in(register, load("teacher_register")) == {"欧阳测甲", "测试乙", "阿依测·买买提", "某某"}
 
 
-def test_a_register_without_names_has_none() -> None:
+def test_a_register_without_names_has_none(tmp_path: Path) -> None:
     bare = [{name: value for name, value in row.items() if name != "姓名"} for row in rows()]
-    assert names_in(good.table_csv(list(bare[0]), bare), load("teacher_register")) == set()
+    register = tmp_path / "register"
+    register.write_bytes(good.table_csv(list(bare[0]), bare))
+    assert names_in(register, load("teacher_register")) == set()
 
 
 def test_marks_know_the_names_and_hold_none_of_them(home: Home) -> None:
@@ -89,6 +98,47 @@ def test_a_damaged_or_missing_cache_is_made_again(home: Home, damage: bytes | No
     kept.unlink() if damage is None else kept.write_bytes(damage)
     assert known_names(home, [row]).names_in(["测试乙"]) == {"测试乙"}
     assert kept.read_bytes() == whole
+
+
+@pytest.mark.parametrize("form", ["gb18030", "xlsx"])
+def test_intake_leaves_the_marks_that_the_archive_gives(home: Home, form: str) -> None:
+    headers = list(rows()[0])
+    data = good.table_xlsx(headers, rows()) if form == "xlsx" else good.table_csv(headers, rows(), form)
+    path = home.inbox / "teacher_register" / f"register.{'xlsx' if form == 'xlsx' else 'csv'}"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(data)
+    with closing(Ledger(home.ledger_url)) as ledger:
+        arrived = [arrival for arrival in scan(home, ledger, settle=0) if arrival.feed == "teacher_register"]
+        [row] = take_in(home, ledger, arrived, workers=1).deliveries
+    [left] = (home.root / "names").iterdir()
+    by_intake, mode = left.read_bytes(), left.stat().st_mode
+    left.unlink()
+    assert known_names(home, [row]).names_in(["测试乙"]) == {"测试乙"}
+    assert (left.read_bytes(), left.stat().st_mode) == (by_intake, mode)
+
+
+def test_a_register_is_opened_once_for_records_names_and_marked_copy(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And by the next reading again: it may be of another file under the same name."""
+    opened: list[object] = []
+    init = Workbook.__init__
+
+    def counted(book: Workbook, source: Path | bytes) -> None:
+        opened.append(source)
+        init(book, source)
+
+    monkeypatch.setattr(Workbook, "__init__", counted)
+    # Everybody stands in it twice, which is a finding with a place.
+    row = handed_in(home, good.table_xlsx(list(rows()[0]), rows()))
+    original = home.archive / row.sha256[:2] / row.sha256
+    for number in (1, 2):
+        out = tmp_path / f"out{number}"
+        out.mkdir()
+        outcome = read_delivery(Job(row.feed, original, "名册.xlsx", row.delivery_id, b"k" * 32, out))
+        assert outcome.marked is not None
+        assert outcome.names is not None
+        assert opened == [original] * number
 
 
 def test_another_home_marks_the_same_name_otherwise(home: Home, tmp_path: Path) -> None:
