@@ -27,6 +27,7 @@ from warehouse.backup import check_restored
 from warehouse.candidate import Build, Candidate
 from warehouse.disclosure import protect
 from warehouse.errors import EduplanError, Refused
+from warehouse.evidence import value_lineage
 from warehouse.files import write_atomic
 from warehouse.holds import Hold, Selection
 from warehouse.home_key import load_or_create_key
@@ -42,6 +43,8 @@ from warehouse.verdict import Verdict
 from warehouse.waivers import Waiver, read_waivers
 
 if TYPE_CHECKING:
+    import pyarrow as pa
+
     from expectations import ReportContext
     from sources.intake import IntakeReport
     from sources.rereading import Reread
@@ -88,6 +91,7 @@ class Workbench:
     build: Build | None = None
     warming: threading.Thread | None = None
     names_ahead: threading.Thread | None = None
+    lineage_ahead: tuple[str, Future[pa.Table | None]] | None = None
     dbt_ahead: DbtProcess | None = None
     keeping: Future[None] | None = None
     rendered: tuple[tuple[str, ReportContext], bytes] | None = None
@@ -325,6 +329,7 @@ def seal(bench: Workbench) -> Candidate:
         bench.ledger.record_candidate(candidate.candidate_id, candidate.fingerprint)
         station.summary = f"候选 {candidate.candidate_id}，内容指纹 {candidate.fingerprint[:8]}"
     bench.record.candidate = candidate
+    lineage_ahead(bench, candidate)
     return candidate
 
 
@@ -450,6 +455,7 @@ def publish(bench: Workbench) -> Release:
             fences=[bench.fence],
             guards=guards,
             names=_names_behind(bench, candidate),
+            lineage=lambda found: _lineage_of(bench, found),
         )
         station.summary = f"发布 {release.release_id}"
     bench.record.release = release
@@ -491,6 +497,20 @@ def warm_names(bench: Workbench) -> None:
 
     bench.names_ahead = threading.Thread(target=mark, name="eduplan-names", daemon=True)
     bench.names_ahead.start()
+
+
+def lineage_ahead(bench: Workbench, candidate: Candidate) -> None:
+    """Ask which deliveries stand behind each value while the gate judges: publication will want to know."""
+    pool = ThreadPoolExecutor(1, thread_name_prefix="eduplan-lineage")
+    bench.lineage_ahead = (candidate.candidate_id, pool.submit(value_lineage, candidate.database))
+    pool.shutdown(wait=False)
+
+
+def _lineage_of(bench: Workbench, candidate: Candidate) -> pa.Table | None:
+    """A candidate's value lineage, asked ahead or now. Raises Fault."""
+    if bench.lineage_ahead is not None and bench.lineage_ahead[0] == candidate.candidate_id:
+        return bench.lineage_ahead[1].result()
+    return value_lineage(candidate.database)
 
 
 def auditors_report(bench: Workbench, candidate: Candidate, verdict: Verdict) -> bytes:

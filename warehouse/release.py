@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
@@ -106,14 +106,16 @@ def publish(
     fences: Sequence[Fence] = (),
     guards: Guards | None = None,
     names: NameMarks | None = None,
+    lineage: Callable[[Candidate], pa.Table | None] = lambda candidate: value_lineage(candidate.database),
 ) -> Release:
     """Publish exactly this candidate on the strength of exactly this verdict, or raise Refused saying why not.
 
     `artefacts` maps paths inside the release folder to contents and must hold the auditor's report
     (`quality/index.html`). `fences` are leases the caller holds and must still hold at the flip. `guards` (indicator ->
     rules) tell which values rest on a waived row; without them only rules about the indicator values count. `names`
-    marks the names in the registers behind the candidate, for which the whole release is searched. Publishing what
-    `current` already shows, judged by the same rules, changes nothing. Killed at any point, `current` still names one
+    marks the names in the registers behind the candidate, for which the whole release is searched. `lineage` gives the
+    candidate's value lineage, for a caller who has asked for it before. Publishing what `current` already shows, judged
+    by the same rules, changes nothing. Killed at any point, `current` still names one
     whole release. Raises Refused, UsageError, Fault, OSError.
     """
     judged = verdict.to_json()
@@ -127,50 +129,60 @@ def publish(
         if standing is not None and _is_same(standing, candidate, verdict):
             _check_candidate(home, candidate, verdict, digest)
             return standing
-        tables, lineage, changes = _proven(home, standing, candidate, verdict, digest)
+
+        def planned() -> _Plan:
+            found = lineage(candidate)
+            changes = compare(standing.path / MARTS_FILE if standing else None, candidate.database, found)
+            told = _acknowledged(home, standing, candidate, changes)
+            release_id, instant = _next_id(standing, candidate.fingerprint)
+            made = Made(_sealed_tables(home, candidate), program_digest(), names.digest() if names is not None else "")
+            return _Plan(
+                release_id=release_id,
+                published_at=instant.isoformat(),
+                candidate=candidate,
+                verdict=verdict,
+                verdict_digest=digest,
+                previous=standing,
+                artefacts=files,
+                signer=load_or_create(home),
+                changes=changes,
+                acknowledgement=told,
+                guards=guards or {},
+                names=names,
+                lineage=found,
+                made=made,
+                same=since(standing, made, ledger.releases()),
+            )
+
+        with ThreadPoolExecutor(1) as pool:
+            # The engine looks whether the candidate says what was sealed while its release is written; it gets its name
+            # only when that holds.
+            proof = pool.submit(_check_candidate, home, candidate, verdict, digest)
+            try:
+                plan = planned()
+                release = _build(home, ledger, plan, lambda: _check_tables(plan, proof.result()))
+            finally:
+                # Whatever became of that: if the candidate was altered, this says so.
+                proof.result()
         ledger.record_candidate(candidate.candidate_id, candidate.fingerprint)
-        told = _acknowledged(home, standing, candidate, changes)
-        release_id, instant = _next_id(standing, candidate.fingerprint)
-        signer = load_or_create(home)
-        made = Made(tables, program_digest(), names.digest() if names is not None else "")
-        plan = _Plan(
-            release_id=release_id,
-            published_at=instant.isoformat(),
-            candidate=candidate,
-            verdict=verdict,
-            verdict_digest=digest,
-            previous=standing,
-            artefacts=files,
-            signer=signer,
-            changes=changes,
-            acknowledgement=told,
-            guards=guards or {},
-            names=names,
-            lineage=lineage,
-            made=made,
-            same=since(standing, made, ledger.releases()),
-        )
-        release = _build(home, ledger, plan)
         ledger.record_release(release.row(), fences=[*fences, own], flip=lambda: _flip(home, release))
         sign_head(home, ledger, plan.signer)
         return release
 
 
-def _proven(
-    home: Home, standing: Release | None, candidate: Candidate, verdict: Verdict, digest: str
-) -> tuple[dict[str, str], pa.Table | None, dict[str, Any]]:
-    """What a candidate proven to be what was sealed says: mart -> SHA-256, its value lineage, and what is new in it.
-    Raises Refused."""
-    with ThreadPoolExecutor(1) as pool:
-        # While the engine looks whether the candidate says what was sealed, it is asked what is new in it.
-        proof = pool.submit(_check_candidate, home, candidate, verdict, digest)
-        try:
-            lineage = value_lineage(candidate.database)
-            changes = compare(standing.path / MARTS_FILE if standing else None, candidate.database, lineage)
-        finally:
-            # Whatever became of that: if it was altered, this says so.
-            tables = proof.result()
-    return tables, lineage, changes
+def _sealed_tables(home: Home, candidate: Candidate) -> dict[str, str]:
+    """Mart -> SHA-256 of what it says, as sealed: what is written rests on it, and gets its name when it is proven."""
+    return candidates.table_contents(candidate) or table_hashes(
+        table_digests(candidates.load(home, candidate.candidate_id).database)
+    )
+
+
+def _check_tables(plan: _Plan, proven: Mapping[str, str]) -> None:
+    """Raise Refused unless the marts say, one by one, what the release was written for."""
+    if proven != plan.made.tables:
+        raise Refused(
+            f"拒绝发布：候选 {plan.candidate.candidate_id} 的封存记录与其内容不一致。", "请删除该候选目录后重新运行。"
+        )
 
 
 def _is_same(standing: Release, candidate: Candidate, verdict: Verdict) -> bool:
@@ -298,13 +310,15 @@ def _next_id(standing: Release | None, content: str) -> tuple[str, datetime]:
     return f"{instant.strftime(_STAMP)}-{content[:8]}", instant
 
 
-def _build(home: Home, ledger: Ledger, plan: _Plan) -> Release:
+def _build(home: Home, ledger: Ledger, plan: _Plan, prove: Callable[[], None]) -> Release:
+    """Write the release; it gets its name only when `prove` has passed."""
     home.releases.mkdir(parents=True, exist_ok=True)
     work_dir = home.releases / f"{BUILDING}{plan.release_id}-{unique_suffix()}"
     work_dir.mkdir()
     try:
         _fill(home, ledger, plan, work_dir)
         fsync_tree(work_dir)
+        prove()
         work_dir.rename(home.releases / plan.release_id)
     finally:
         # Gone after the rename; otherwise what a failure left half built.
