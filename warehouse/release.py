@@ -115,8 +115,8 @@ def publish(
     rules) tell which values rest on a waived row; without them only rules about the indicator values count. `names`
     marks the names in the registers behind the candidate, for which the whole release is searched. `lineage` gives the
     candidate's value lineage, for a caller who has asked for it before. Publishing what `current` already shows, judged
-    by the same rules, changes nothing. Killed at any point, `current` still names one
-    whole release. Raises Refused, UsageError, Fault, OSError.
+    by the same rules, changes nothing. Killed at any point, `current` still names one whole release. Raises Refused,
+    UsageError, Fault, OSError.
     """
     judged = verdict.to_json()
     digest = sha256_bytes(judged)
