@@ -81,6 +81,7 @@ WRITTEN: Final = (
 DEPLOYED: Final = (
     "3f0de9ef6e5c76bf1fb16f144c9aace6d9c8963b94fdd373c6d5ed5dba58a3e2",
     "ce85845a07dde3047926bf3d36a6c9d8e37b4eb22fe5eb4608967efcf0f1f90b",
+    "b48a178758da0a68e9691d60e0f57d7d273b91e838243a97375a28373b3cb8c6",
 )
 
 

@@ -171,19 +171,29 @@ BEFORE_TICKS = (
 )
 
 
+# Until daemon and page had a code server of its own.
+TIME_OUT = """code_servers:
+  # Loading the definitions parses the dbt project once after each change of code.
+  local_startup_timeout: 300
+"""
+BEHIND_TIME_OUT = "# What sensors and schedules said;"
+
+
 def test_settings_of_an_older_version_are_brought_up_to_date(tmp_path: Path) -> None:
     """Written before ticks were held open, or copied from deploy/ before runs were forked."""
     present, of_production = SETTINGS.encode(), production().read_bytes()
     # Whoever changes a text keeps its former hash: homes that have it are known by it.
     assert (sha256_bytes(present), sha256_bytes(of_production)) == (WRITTEN[-1], DEPLOYED[-1])
+    with_time_out = of_production.decode().replace(BEHIND_TIME_OUT, TIME_OUT + BEHIND_TIME_OUT)
     for text, section, becomes in (
-        (present, "schedule_storage", present),
-        (of_production, "run_launcher", of_production),
+        (present.decode(), "schedule_storage", present),
+        (with_time_out, "nothing", of_production),
+        (with_time_out, "run_launcher", of_production),
     ):
         folder = tmp_path / section / "dagster"
         folder.mkdir(parents=True)
         settings = folder / "dagster.yaml"
-        settings.write_text(_without(text.decode(), section).replace(*BEFORE_TICKS))
+        settings.write_text(_without(text, section).replace(*BEFORE_TICKS))
         settings.chmod(0o640)
         assert sha256_file(settings) in {*WRITTEN, *DEPLOYED}
         assert dagster_home(Home(tmp_path / section)) == folder
