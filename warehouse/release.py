@@ -253,10 +253,11 @@ def _check_waivers(candidate: Candidate, verdict: Verdict) -> None:
 
 
 def _check_candidate(home: Home, candidate: Candidate, verdict: Verdict, digest: str) -> dict[str, str]:
-    """Mart -> SHA-256 of what it says, found out here and now. Raises Refused."""
+    """Mart -> SHA-256 of what it says, found out here and now: by the file's bytes, and where these are not those that
+    were sealed, by its rows. What is published is proven by its own rows (`prove_copy`). Raises Refused."""
     name = candidate.candidate_id
     sealed = candidates.load(home, name)
-    digests = table_digests(sealed.database)
+    digests = candidates.contents(sealed)
     content = fingerprint_of(digests)
     if not content == sealed.fingerprint == candidate.fingerprint:
         raise Refused(

@@ -22,6 +22,7 @@ from tests.support.candidate_kit import (
 from warehouse import candidate as candidates
 from warehouse.candidate import Candidate
 from warehouse.errors import Fault, Refused, UsageError
+from warehouse.files import sha256_file
 from warehouse.fingerprint import fingerprint
 from warehouse.ledger import Ledger
 from warehouse.marts_file import copy_marts
@@ -256,6 +257,32 @@ def test_a_swapped_dbt_manifest_is_refused(home: Home, ledger: Ledger, candidate
     path = candidate.path / "manifest.json"
     path.write_bytes(path.read_bytes().replace("含义".encode(), "歪曲".encode()))
     _refused(home, ledger, candidate, verdict, "manifest")
+
+
+def test_a_forged_seal_does_not_get_an_altered_candidate_published(
+    home: Home, ledger: Ledger, candidate: Candidate
+) -> None:
+    """Whoever alters a row and the hash of the file in the seal still meets the fingerprint of what would be read."""
+    verdict = judged(ledger, candidate)
+    with duckdb.connect(str(candidate.database)) as connection:
+        connection.execute("UPDATE marts.fct_indicator_value SET value = 99 WHERE area_code = '5003'")
+    seal = candidate.path / "candidate.json"
+    told = json.loads(seal.read_bytes())
+    seal.chmod(0o644)
+    seal.write_text(json.dumps(told | {"database_sha256": sha256_file(candidate.database)}), encoding="utf-8")
+    with pytest.raises(Fault, match="不一致"):
+        publish(home, ledger, candidate, verdict, artefacts=REPORT)
+    assert current(home) is None
+    assert list(home.releases.iterdir()) == []
+
+
+def test_other_bytes_that_say_the_same_are_the_same_candidate(home: Home, ledger: Ledger, candidate: Candidate) -> None:
+    verdict = judged(ledger, candidate)
+    before = sha256_file(candidate.database)
+    with duckdb.connect(str(candidate.database)) as connection:
+        connection.execute("CREATE SCHEMA another")
+    assert sha256_file(candidate.database) != before
+    assert publish(home, ledger, candidate, verdict, artefacts=REPORT).fingerprint == candidate.fingerprint
 
 
 def test_a_copy_that_says_something_else_is_not_published(
