@@ -34,6 +34,7 @@ class OpenEventLogStorage(SqliteEventLogStorage):
     def __init__(self, base_dir: str, inst_data: ConfigurableClassData | None = None) -> None:
         # Before the stock constructor, which may open the index already.
         self._engines: dict[str, sa.Engine] = {}
+        self._tables: set[str] = set()
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -48,6 +49,12 @@ class OpenEventLogStorage(SqliteEventLogStorage):
     def config_type(cls) -> dict[str, Field]:
         """One setting, which may be left out."""
         return {"base_dir": Field(StringSource, is_required=False)}
+
+    def has_table(self, table_name: str) -> bool:
+        """Whether the index has a table. One that is there stays, and is not asked for with every event."""
+        if table_name not in self._tables and super().has_table(table_name):
+            self._tables.add(table_name)
+        return table_name in self._tables
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[sa.Connection]:

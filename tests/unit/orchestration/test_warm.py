@@ -314,6 +314,32 @@ def test_the_log_stays_open_for_the_runs_used_last_and_no_more(tmp_path: Path, m
             assert [event.message for event in events if event is not None] == [f"of {run.run_id}"]
 
 
+def test_a_table_that_is_there_is_asked_for_once_and_one_that_is_not_each_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+
+    from orchestration.event_log import OpenEventLogStorage
+
+    asked: list[str] = []
+    stock = SqliteEventLogStorage.has_table
+
+    def counted(log: SqliteEventLogStorage, table_name: str) -> bool:
+        asked.append(table_name)
+        return stock(log, table_name)
+
+    monkeypatch.setattr(SqliteEventLogStorage, "has_table", counted)
+    log = OpenEventLogStorage(str(tmp_path))
+    try:
+        asked.clear()
+        assert [log.has_table("asset_event_tags") for _ in range(3)] == [True] * 3
+        assert [log.has_table("no_such_table") for _ in range(2)] == [False] * 2
+        assert asked.count("asset_event_tags") <= 1
+        assert asked.count("no_such_table") == 2
+    finally:
+        log.dispose()
+
+
 def test_ticks_and_cursors_are_what_the_stock_storage_reads(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from dagster import DagsterInstance
     from dagster._core.definitions.run_request import InstigatorType
