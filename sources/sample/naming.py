@@ -27,7 +27,13 @@ _SUFFIX = {
     "technician": "技工学校",
     "special": "特殊教育学校",
 }
-_ORDINALS = ("", "第二", "第三", "第四", "第五", "第六", "第七", "第八", "第九", "第十")
+_DIGITS = ("", "一", "二", "三", "四", "五", "六", "七", "八", "九")
+# Up to the ninety-ninth of a name: eight cities' schools in one need more than ten.
+_ORDINALS = (
+    "",
+    *(f"第{digit}" for digit in _DIGITS[2:]),
+    *(f"第{ten if ten != '一' else ''}十{digit}" for ten in _DIGITS[1:] for digit in _DIGITS),
+)
 
 
 def town_names(area_index: int) -> tuple[str, ...]:

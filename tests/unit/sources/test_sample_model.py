@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from sources.codelists import areas as known_areas
 from sources.contract import load
+from sources.sample import naming
 from sources.sample import profiles as pf
 from sources.sample.area_job import model_truth
 from sources.sample.census import district_year, form_tables
@@ -203,3 +204,11 @@ def test_attached_classes_are_reported_by_primary_schools(city: Frame) -> None:
     assert len(attached) > 300
     assert set(city.schools.type_code[slots.school[attached]].tolist()) == {"211"}
     assert (slots.enrolment[slots.stage == PRIMARY].sum(axis=0) > 0).all()
+
+
+def test_the_schools_of_eight_cities_in_one_still_have_names_of_their_own() -> None:
+    """A national input is a city with more schools; the largest district runs out of words, not of names."""
+    taken: set[str] = set()
+    names = [naming._free("万州区", "primary", pick % 1000, taken) for pick in range(4_000)]
+    assert len(set(names)) == len(names)
+    assert all(name.startswith("万州区") and name.endswith("小学校") for name in names)
