@@ -41,12 +41,12 @@ BATCH = 500
 
 
 @contextmanager
-def daemon(home: Home) -> Iterator[None]:
+def daemon(home: Home, **more: str) -> Iterator[None]:
     """A code server and a Dagster daemon on the home, as the units start them, ended with everything they started."""
     socket = home.root / "code.sock"
     socket.unlink(missing_ok=True)
     environment = {**os.environ, "DAGSTER_HOME": str(dagster_home(home)), "DAGSTER_DISABLE_TELEMETRY": "1"}
-    environment |= {"EDUPLAN_HOME": str(home.root), "PYTHONUTF8": "1", "EDUPLAN_CODE_SOCKET": str(socket)}
+    environment |= {"EDUPLAN_HOME": str(home.root), "PYTHONUTF8": "1", "EDUPLAN_CODE_SOCKET": str(socket)} | more
     code = ["dagster", "api", "grpc", "-m", "orchestration.definitions", "--location-name", "eduplan"]
     with daemon_log(home).open("ab") as log:
 

@@ -34,7 +34,7 @@ from warehouse.paths import Home
 
 HERE = Path(__file__).resolve().parent
 SEED = 20250901
-EVERYTHING = "abcdef"
+EVERYTHING = "abcdefg"
 TITLES = {
     "eduplan cold": "a  eduplan, landing → release, fresh process",
     "eduplan warm": "a  eduplan, landing → release, second run in one process",
@@ -49,6 +49,7 @@ TITLES = {
 }
 TIMES = 10
 LATENCY = "latency.py"
+WAYS = "ways.py"
 GROWTH = "1,2,4,8"
 
 
@@ -141,16 +142,16 @@ def environment(home: Home) -> dict[str, str]:
 
 
 def child(session: Session, home: Home, *arguments: str, script: str = "child.py") -> list[dict[str, Any]]:
-    """Rounds of `child.py`; the warming round 0 is left out of the list and its peak belongs to all. Its lines also
-    come to rounds.jsonl as it prints them."""
+    """Rounds of `child.py`; a warming round 0 is left out of the list and its peak belongs to all. Its lines also come
+    to rounds.jsonl as it prints them."""
     env = {**environment(home), "BENCH_LOG": str(session.work / "rounds.jsonl")}
-    every = SELDOM if script == LATENCY else SAMPLE_EVERY
+    every = SELDOM if script in {LATENCY, WAYS} else SAMPLE_EVERY
     ran = run([str(HERE / script), *arguments], env=env, log=session.work / "child.log", every=every)
     found = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
     for entry in found:
         entry["peak_mib"] = ran.peak_mib
-        say(f"  {arguments[0]} {entry['round']}: {entry['seconds']:.2f} s")
-    return found[1:]
+        say(f"  {entry.get('way', arguments[0])} {entry['round']}: {entry['seconds']:.2f} s")
+    return [entry for entry in found if entry["round"]]
 
 
 def remember(session: Session, name: str, rounds: Sequence[dict[str, float]]) -> None:
@@ -312,6 +313,21 @@ def measure_events(session: Session, name: str) -> None:
     session.save()
 
 
+def measure_ways(session: Session) -> None:
+    """Row g, on the standing home: events by every way in, the ways in turn."""
+    say(f"  {session.events + 1} events of each way, under a minute each on an idle machine")
+    arguments = [str(session.standing.root), str(session.events)]
+    for entry in child(session, session.standing, *arguments, script=WAYS):
+        name = f"event by {entry['way']}"
+        TITLES[name] = f"g  an event by {entry['way']} under the daemon, event → release"
+        session.of(name).add(entry["seconds"], entry["peak_mib"])
+    for name, series in session.series.items():
+        if name.startswith("event by "):
+            told = f"p50 {series.median:.1f} s, p95 {series.p95:.1f} s over {len(series.seconds)} events"
+            session.verdicts.append(f"{name}: {told}")
+    session.save()
+
+
 def measure_gate(session: Session) -> None:
     """Row e, on the standing home."""
     found = child(session, session.standing, "gate", str(session.standing.root), str(session.plan), str(session.rounds))
@@ -385,7 +401,9 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--only", default=",".join(EVERYTHING), help="rows to measure, e.g. a,b,d")
     parser.add_argument("--analyst", choices=("city", "small"), default="city", help="the city of row c")
     parser.add_argument("--analyst-years", default="2025", help="its years")
-    parser.add_argument("--events", type=int, default=20, help="corrections of row d, before and after history grew")
+    parser.add_argument(
+        "--events", type=int, default=20, help="of row d before and after history grew, of row g each way"
+    )
     parser.add_argument("--growth", choices=("city", "small"), default="small", help="the city whose schools multiply")
     parser.add_argument("--times", default=GROWTH, help="how many times the schools, e.g. 1,2")
     parser.add_argument("--work", type=Path, help="folder to work in; kept, and its samples are used again")
@@ -422,7 +440,15 @@ def measure(session: Session, only: str) -> None:
     city(session.sample, session.profile, session.years)
     if set(only) - set("cf"):
         measure_end_to_end(session, only)
-    steps = {"a": measure_warm, "c": measure_analyst, "e": measure_gate, "d": measure_correction, "f": measure_growth}
+    steps = {
+        "a": measure_warm,
+        "c": measure_analyst,
+        "e": measure_gate,
+        "g": measure_ways,
+        # Behind the others on that home: it grows its history.
+        "d": measure_correction,
+        "f": measure_growth,
+    }
     for letter, step in steps.items():
         if letter in only:
             say(f"row {letter}")
