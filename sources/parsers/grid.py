@@ -226,10 +226,10 @@ def opened_once() -> Iterator[None]:
         _open.reset(token)
 
 
-def open_workbook(source: Path | bytes) -> Workbook:
+def open_workbook(source: Path) -> Workbook:
     """The workbook, its grids shared with everybody who asked within `opened_once`. Raises UnreadableError."""
     known = _open.get()
-    if known is None or isinstance(source, bytes):
+    if known is None:
         return Workbook(source)
     if source not in known:
         known[source] = Workbook(source)
