@@ -138,6 +138,8 @@ def parse(digest: str, project: Path, target: Path, variables: Mapping[str, str]
     for macro in manifest.macros.values():
         # Jinja compiles a macro when it is first called: a seventh of what a fork's nodes take.
         template_cache.get_node_template(macro)
+    # How each kind of node is written out is compiled when the first one is written.
+    manifest.writable_manifest().to_dict(omit_none=False)
     return Parsed(digest, project, target, manifest)
 
 

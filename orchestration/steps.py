@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from contextlib import ExitStack, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from orchestration import dbt, isolation
+from orchestration.ahead import Ahead, Protected, begun, protected
 from orchestration.dbt_ahead import DbtProcess
 from orchestration.heartbeat import looked_all
 from orchestration.report import RunRecord
@@ -25,9 +26,7 @@ from warehouse import kept
 from warehouse import release as releases
 from warehouse.backup import check_restored
 from warehouse.candidate import Build, Candidate
-from warehouse.disclosure import protect
 from warehouse.errors import EduplanError, Refused
-from warehouse.evidence import value_lineage
 from warehouse.files import write_atomic
 from warehouse.holds import Hold, Selection
 from warehouse.home_key import load_or_create_key
@@ -43,8 +42,6 @@ from warehouse.verdict import Verdict
 from warehouse.waivers import Waiver, read_waivers
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from expectations import ReportContext
     from sources.intake import IntakeReport
     from sources.rereading import Reread
@@ -91,9 +88,10 @@ class Workbench:
     build: Build | None = None
     warming: threading.Thread | None = None
     names_ahead: threading.Thread | None = None
-    lineage_ahead: tuple[str, Future[pa.Table | None]] | None = None
     dbt_ahead: DbtProcess | None = None
     keeping: Future[None] | None = None
+    protecting: Future[Protected] | None = None
+    ahead: Ahead | None = None
     rendered: tuple[tuple[str, ReportContext], bytes] | None = None
 
     def take_dbt(self) -> DbtProcess | None:
@@ -127,13 +125,20 @@ def open_workbench(
 
 
 def _drop_build(bench: Workbench) -> None:
-    if bench.keeping is not None:
-        # Nobody asks any more what came of it.
-        wait([bench.keeping])
-        bench.keeping = None
+    # Nobody asks any more what came of these.
+    under_way: list[Future[Any]] = [work for work in (bench.keeping, bench.protecting) if work is not None]
+    wait(under_way)
+    bench.keeping = bench.protecting = None
+    _give_up(bench)
     if bench.build is not None:
         candidates.abandon(bench.build)
         bench.build = None
+
+
+def _give_up(bench: Workbench) -> None:
+    if bench.ahead is not None:
+        bench.ahead.give_up()
+        bench.ahead = None
 
 
 def check_hold(bench: Workbench) -> None:
@@ -282,9 +287,13 @@ def keep_built(bench: Workbench) -> None:
         key=_kept_key(bench.home),
     )
     # Copied while Dagster enters what dbt did.
-    pool = ThreadPoolExecutor(1, thread_name_prefix="eduplan-keep")
-    bench.keeping = pool.submit(work)
-    pool.shutdown(wait=False)
+    bench.keeping = begun("keep", work)
+
+
+def protect_ahead(bench: Workbench) -> None:
+    """Begin what `seal` comes to first, while Dagster enters what dbt did. Raises nothing: `seal` does."""
+    if bench.build is not None:
+        bench.protecting = begun("protect", partial(protected, bench.build, _standing_marts(bench.home), bench.keeping))
 
 
 def finish_keeping(bench: Workbench) -> None:
@@ -321,24 +330,33 @@ def seal(bench: Workbench) -> Candidate:
         raise Refused("没有正在构建的候选版本，无法封存。", "请运行整个作业（eduplan run），不要单独运行这一步。")
     # What is kept is what dbt built, with the cells that are taken out next.
     finish_keeping(bench)
-    _protect(bench, build)
+    done = _protect(bench, build)
     check_hold(bench)
     with bench.record.station("seal") as station:
-        candidate = candidates.seal(bench.home, build)
+        candidate = candidates.seal(bench.home, build, done.content)
         bench.build = None
         bench.ledger.record_candidate(candidate.candidate_id, candidate.fingerprint)
         station.summary = f"候选 {candidate.candidate_id}，内容指纹 {candidate.fingerprint[:8]}"
     bench.record.candidate = candidate
-    lineage_ahead(bench, candidate)
+    _give_up(bench)
+    # Publication will ask for these; meanwhile the gate judges.
+    bench.ahead = Ahead(bench.home, candidate, releases.staying(bench.home, bench.ledger, candidate))
     return candidate
 
 
-def _protect(bench: Workbench, build: Build) -> None:
+def _protect(bench: Workbench, build: Build) -> Protected:
     """Take out of the build what could tell about single persons. Raises Refused, Fault."""
-    standing = releases.current(bench.home)
+    begun_before, bench.protecting = bench.protecting, None
     with bench.record.station("disclose") as station:
-        found = protect(build.database, standing.path / MARTS_FILE if standing is not None else None)
+        done = begun_before.result() if begun_before is not None else protected(build, _standing_marts(bench.home))
+        found = done.outcome
         station.summary = f"隐去 {found.primary} 个敏感单元格，另隐去 {found.complementary} 个以防推算"
+    return done
+
+
+def _standing_marts(home: Home) -> Path | None:
+    standing = releases.current(home)
+    return standing.path / MARTS_FILE if standing is not None else None
 
 
 def latest_candidate(bench: Workbench) -> Candidate:
@@ -455,11 +473,19 @@ def publish(bench: Workbench) -> Release:
             fences=[bench.fence],
             guards=guards,
             names=_names_behind(bench, candidate),
-            lineage=lambda found: _lineage_of(bench, found),
+            **_begun_for(bench, candidate),
         )
         station.summary = f"发布 {release.release_id}"
     bench.record.release = release
     return release
+
+
+def _begun_for(bench: Workbench, candidate: Candidate) -> dict[str, Any]:
+    """What publication need not make, by its parameters' names."""
+    ahead = bench.ahead
+    if ahead is None or not ahead.is_for(candidate):
+        return {}
+    return {"lineage": lambda _: ahead.lineage(), "draft": lambda _: ahead.draft()}
 
 
 @contextmanager
@@ -497,20 +523,6 @@ def warm_names(bench: Workbench) -> None:
 
     bench.names_ahead = threading.Thread(target=mark, name="eduplan-names", daemon=True)
     bench.names_ahead.start()
-
-
-def lineage_ahead(bench: Workbench, candidate: Candidate) -> None:
-    """Ask which deliveries stand behind each value while the gate judges: publication will want to know."""
-    pool = ThreadPoolExecutor(1, thread_name_prefix="eduplan-lineage")
-    bench.lineage_ahead = (candidate.candidate_id, pool.submit(value_lineage, candidate.database))
-    pool.shutdown(wait=False)
-
-
-def _lineage_of(bench: Workbench, candidate: Candidate) -> pa.Table | None:
-    """A candidate's value lineage, asked ahead or now. Raises Fault."""
-    if bench.lineage_ahead is not None and bench.lineage_ahead[0] == candidate.candidate_id:
-        return bench.lineage_ahead[1].result()
-    return value_lineage(candidate.database)
 
 
 def auditors_report(bench: Workbench, candidate: Candidate, verdict: Verdict) -> bytes:

@@ -311,22 +311,36 @@ def _create_table(connection: duckdb.DuckDBPyConnection, name: str, content: pa.
     connection.unregister("incoming")
 
 
-def seal(home: Home, build: Build) -> Candidate:
-    """Checkpoint, fingerprint, fsync and rename the build to `candidates/<id>`; the same build twice is one candidate.
+@dataclass(frozen=True)
+class Content:
+    """What a finished build says: the digests of its marts (`table_digests`), and the SHA-256 of its file."""
+
+    tables: list[dict[str, object]]
+    database_sha256: str
+
+
+def finish(build: Build) -> Content:
+    """Checkpoint a build that nobody writes into any more, and read what it says. Raises Fault, OSError."""
+    with duck.connect(build.database) as connection:
+        connection.execute("CHECKPOINT")
+    return Content(table_digests(build.database), sha256_file(build.database))
+
+
+def seal(home: Home, build: Build, content: Content | None = None) -> Candidate:
+    """Fsync a finished build with its fingerprint and rename it to `candidates/<id>`; the same build twice is one
+    candidate. `content` is what `finish` gave, where it was asked before.
 
     dbt must have let go of the file and its manifest.json must lie in `work_dir`. Raises Fault when a candidate of the
     same id says something else: then the build is not a pure function of its inputs.
     """
-    with duck.connect(build.database) as connection:
-        connection.execute("CHECKPOINT")
-    digests = table_digests(build.database)
-    content = fingerprint_of(digests)
+    found = finish(build) if content is None else content
+    fingerprint = fingerprint_of(found.tables)
     manifest = build.work_dir / DBT_MANIFEST
     sealed = {
         "candidate_id": build.candidate_id,
-        "fingerprint": content,
-        "tables": digests,
-        "database_sha256": sha256_file(build.database),
+        "fingerprint": fingerprint,
+        "tables": found.tables,
+        "database_sha256": found.database_sha256,
         "inputs": build.inputs,
         "dbt_manifest_sha256": sha256_file(manifest) if manifest.is_file() else None,
         "duckdb_version": duckdb.__version__,
@@ -341,9 +355,10 @@ def seal(home: Home, build: Build) -> Candidate:
             fsync_dir(home.candidates)
             return load(home, build.candidate_id)
     abandon(build)
-    if existing.fingerprint != content:
+    if existing.fingerprint != fingerprint:
         raise Fault(
-            f"同一输入两次构建的结果不同（候选 {build.candidate_id}）：{existing.fingerprint[:8]} 与 {content[:8]}。",
+            f"同一输入两次构建的结果不同（候选 {build.candidate_id}）："
+            f"{existing.fingerprint[:8]} 与 {fingerprint[:8]}。",
             "请检查模型中是否用了当前时间、随机数或不确定的排序。",
         )
     return existing

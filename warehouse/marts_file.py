@@ -40,15 +40,9 @@ class Copied:
     linked: frozenset[str]
 
 
-def copy_marts(
-    source: Path,
-    folder: Path,
-    add: Callable[[duckdb.DuckDBPyConnection, str], None] | None = None,
-    same: Unchanged = NOTHING,
-) -> Copied:
-    """Write `marts.duckdb`, parquet/ and csv/ into `folder` from the candidate's database; `add` may create further
-    schemas in the new database (it gets the connection and the attached name). Files of tables that are the `same` in
-    the standing release are linked. What came of it is nothing until `prove_copy` has passed.
+def copy_marts(source: Path, folder: Path, same: Unchanged = NOTHING) -> Copied:
+    """Write `marts.duckdb`, parquet/ and csv/ into `folder` from the candidate's database. Files of tables that are the
+    `same` in the standing release are linked. What came of it is nothing until `prove_copy` has passed.
     """
     target = folder / MARTS_FILE
     for kind in _EXPORTED:
@@ -69,12 +63,22 @@ def copy_marts(
             _copy_table(connection, name, in_order=standing is not None and name in same.tables)
             linked |= _export(connection, name, shapes[name], folder, same)
         _copy_comments(connection)
-        if add is not None:
-            add(connection, "published")
         connection.execute("COMMIT")
         connection.execute("DETACH published")
         _add_short_names(connection, target, names)
     return Copied({name: shapes[name] for name in names}, frozenset(linked))
+
+
+def add_to(folder: Path, add: Callable[[duckdb.DuckDBPyConnection, str], None]) -> None:
+    """Let `add` create further schemas in the folder's `marts.duckdb`, all of it or nothing; it gets the connection and
+    the attached name."""
+    with connect() as connection:
+        connection.execute(f"ATTACH {literal(str(folder / MARTS_FILE))} AS published")
+        # One transaction: the disk is waited for once.
+        connection.execute("BEGIN")
+        add(connection, "published")
+        connection.execute("COMMIT")
+        connection.execute("DETACH published")
 
 
 def prove_copy(folder: Path, expected: str) -> None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import duckdb
 import pyarrow as pa
@@ -26,6 +27,7 @@ from warehouse.candidate import Candidate
 from warehouse.changes import compare, next_version
 from warehouse.clock import SHANGHAI, now
 from warehouse.dictionary import contract, dictionary, read_docs
+from warehouse.draft import Draft
 from warehouse.errors import Fault, Refused, UsageError
 from warehouse.evidence import value_lineage
 from warehouse.files import (
@@ -50,13 +52,13 @@ from warehouse.manifest import (
     read_release,
     releases,
 )
-from warehouse.marts_file import MARTS_FILE, Copied, MartColumns, copy_marts, prove_copy
+from warehouse.marts_file import MARTS_FILE, Copied, MartColumns, add_to, copy_marts, prove_copy
 from warehouse.materiality import Acknowledgement
 from warehouse.names import NAMED_FEEDS, NameMarks, masked
 from warehouse.paths import Home
 from warehouse.program import program_digest
 from warehouse.reconcile import settle_releases
-from warehouse.scan import Searched, exposures
+from warehouse.scan import Searched, is_table, read_texts, shown
 from warehouse.signing import PUBLIC_KEY, load_or_create, public_pem
 from warehouse.unchanged import Made, Unchanged, since
 from warehouse.verdict import Verdict
@@ -76,24 +78,34 @@ _STAMP: Final = "%Y%m%dT%H%M%S%z"
 
 
 @dataclass(frozen=True)
-class _Plan:
-    """Everything decided before the first file is written."""
+class _Order:
+    """What is to be published, with what, and on whose word."""
 
-    release_id: str
-    published_at: str
     candidate: Candidate
     verdict: Verdict
     verdict_digest: str
-    previous: Release | None
     artefacts: dict[str, bytes]
+    guards: Guards
+    names: NameMarks | None
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """Everything decided before the first file is written."""
+
+    order: _Order
+    release_id: str
+    published_at: str
+    previous: Release | None
     signer: CryptoSigner
     changes: dict[str, Any]
     acknowledgement: Acknowledgement | None
-    guards: Guards
-    names: NameMarks | None
     lineage: pa.Table | None
     made: Made
     same: Unchanged
+
+
+_Proof = TypeVar("_Proof")
 
 
 def publish(
@@ -107,6 +119,7 @@ def publish(
     guards: Guards | None = None,
     names: NameMarks | None = None,
     lineage: Callable[[Candidate], pa.Table | None] = lambda candidate: value_lineage(candidate.database),
+    draft: Callable[[Candidate], Draft | None] = lambda _: None,
 ) -> Release:
     """Publish exactly this candidate on the strength of exactly this verdict, or raise Refused saying why not.
 
@@ -114,9 +127,9 @@ def publish(
     (`quality/index.html`). `fences` are leases the caller holds and must still hold at the flip. `guards` (indicator ->
     rules) tell which values rest on a waived row; without them only rules about the indicator values count. `names`
     marks the names in the registers behind the candidate, for which the whole release is searched. `lineage` gives the
-    candidate's value lineage, for a caller who has asked for it before. Publishing what `current` already shows, judged
-    by the same rules, changes nothing. Killed at any point, `current` still names one whole release. Raises Refused,
-    UsageError, Fault, OSError.
+    candidate's value lineage and `draft` its tables, for a caller who has had them made before; a draft that does not
+    fit is left to the caller. Publishing what `current` already shows, judged by the same rules, changes nothing.
+    Killed at any point, `current` still names one whole release. Raises Refused, UsageError, Fault, OSError.
     """
     judged = verdict.to_json()
     digest = sha256_bytes(judged)
@@ -129,45 +142,57 @@ def publish(
         if standing is not None and _is_same(standing, candidate, verdict):
             _check_candidate(home, candidate, verdict, digest)
             return standing
-
-        def planned() -> _Plan:
-            found = lineage(candidate)
-            changes = compare(standing.path / MARTS_FILE if standing else None, candidate.database, found)
-            told = _acknowledged(home, standing, candidate, changes)
-            release_id, instant = _next_id(standing, candidate.fingerprint)
-            made = Made(_sealed_tables(home, candidate), program_digest(), names.digest() if names is not None else "")
-            return _Plan(
-                release_id=release_id,
-                published_at=instant.isoformat(),
-                candidate=candidate,
-                verdict=verdict,
-                verdict_digest=digest,
-                previous=standing,
-                artefacts=files,
-                signer=load_or_create(home),
-                changes=changes,
-                acknowledgement=told,
-                guards=guards or {},
-                names=names,
-                lineage=found,
-                made=made,
-                same=since(standing, made, ledger.releases()),
-            )
-
-        with ThreadPoolExecutor(1) as pool:
-            # The engine looks whether the candidate says what was sealed while its release is written; it gets its name
-            # only when that holds.
-            proof = pool.submit(_check_candidate, home, candidate, verdict, digest)
-            try:
-                plan = planned()
-                release = _build(home, ledger, plan, lambda: _check_tables(plan, proof.result()))
-            finally:
-                # Whatever became of that: if the candidate was altered, this says so.
-                proof.result()
+        order = _Order(candidate, verdict, digest, files, guards or {}, names)
+        # The engine looks whether the candidate says what was sealed while its release is written; it gets its name
+        # only when that holds.
+        with _meanwhile(lambda: _check_candidate(home, candidate, verdict, digest)) as proof:
+            plan = _planned(home, ledger, order, standing, lineage(candidate))
+            release = _build(home, ledger, plan, draft(candidate), lambda: _check_tables(plan, proof.result()))
         ledger.record_candidate(candidate.candidate_id, candidate.fingerprint)
         ledger.record_release(release.row(), fences=[*fences, own], flip=lambda: _flip(home, release))
         sign_head(home, ledger, plan.signer)
         return release
+
+
+@contextmanager
+def _meanwhile(check: Callable[[], _Proof]) -> Iterator[Future[_Proof]]:
+    """Run a check beside the block. Whatever becomes of the block: when the check fails, that is what is raised."""
+    with ThreadPoolExecutor(1) as pool:
+        proof = pool.submit(check)
+        try:
+            yield proof
+        finally:
+            proof.result()
+
+
+def _planned(home: Home, ledger: Ledger, order: _Order, standing: Release | None, found: pa.Table | None) -> _Plan:
+    """`found`: the candidate's value lineage. Raises Refused, Fault, OSError."""
+    candidate = order.candidate
+    changes = compare(standing.path / MARTS_FILE if standing else None, candidate.database, found)
+    told = _acknowledged(home, standing, candidate, changes)
+    release_id, instant = _next_id(standing, candidate.fingerprint)
+    made = _made(home, candidate, order.names)
+    return _Plan(
+        order=order,
+        release_id=release_id,
+        published_at=instant.isoformat(),
+        previous=standing,
+        signer=load_or_create(home),
+        changes=changes,
+        acknowledgement=told,
+        lineage=found,
+        made=made,
+        same=since(standing, made, ledger.releases()),
+    )
+
+
+def _made(home: Home, candidate: Candidate, names: NameMarks | None) -> Made:
+    return Made(_sealed_tables(home, candidate), program_digest(), names.digest() if names is not None else "")
+
+
+def staying(home: Home, ledger: Ledger, candidate: Candidate) -> Unchanged:
+    """What of the standing release can stand in one of this candidate, for a draft of it. Raises Fault, OSError."""
+    return since(current(home), _made(home, candidate, None), ledger.releases())
 
 
 def _sealed_tables(home: Home, candidate: Candidate) -> dict[str, str]:
@@ -181,7 +206,8 @@ def _check_tables(plan: _Plan, proven: Mapping[str, str]) -> None:
     """Raise Refused unless the marts say, one by one, what the release was written for."""
     if proven != plan.made.tables:
         raise Refused(
-            f"拒绝发布：候选 {plan.candidate.candidate_id} 的封存记录与其内容不一致。", "请删除该候选目录后重新运行。"
+            f"拒绝发布：候选 {plan.order.candidate.candidate_id} 的封存记录与其内容不一致。",
+            "请删除该候选目录后重新运行。",
         )
 
 
@@ -311,13 +337,13 @@ def _next_id(standing: Release | None, content: str) -> tuple[str, datetime]:
     return f"{instant.strftime(_STAMP)}-{content[:8]}", instant
 
 
-def _build(home: Home, ledger: Ledger, plan: _Plan, prove: Callable[[], None]) -> Release:
+def _build(home: Home, ledger: Ledger, plan: _Plan, draft: Draft | None, prove: Callable[[], None]) -> Release:
     """Write the release; it gets its name only when `prove` has passed."""
     home.releases.mkdir(parents=True, exist_ok=True)
     work_dir = home.releases / f"{BUILDING}{plan.release_id}-{unique_suffix()}"
-    work_dir.mkdir()
     try:
-        _fill(home, ledger, plan, work_dir)
+        marts = _marts(plan, draft, work_dir)
+        _fill(home, ledger, plan, work_dir, marts)
         fsync_tree(work_dir)
         prove()
         work_dir.rename(home.releases / plan.release_id)
@@ -328,13 +354,24 @@ def _build(home: Home, ledger: Ledger, plan: _Plan, prove: Callable[[], None]) -
     return read_release(home.releases / plan.release_id)
 
 
-def _fill(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path) -> None:
+def _marts(plan: _Plan, draft: Draft | None, work_dir: Path) -> Copied:
+    """Make the release's folder with its tables, of the draft where that is what would be written."""
+    if draft is not None and draft.is_of(plan.order.candidate, plan.same) and draft.move(work_dir):
+        return draft.copied
+    work_dir.mkdir()
+    return copy_marts(plan.order.candidate.database, work_dir, plan.same)
+
+
+def _fill(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path, marts: Copied) -> None:
     version = next_version(plan.previous.manifest["data_version"] if plan.previous else None, plan.changes)
-    marts = _write_marts(home, ledger, plan, work_dir, version)
-    # The engine proves the copy while the rest is written and searched.
-    with ThreadPoolExecutor(1) as pool:
-        proof = pool.submit(prove_copy, work_dir, plan.candidate.fingerprint)
+    _add_audit(home, ledger, plan, work_dir, version)
+    before = Searched(marts.linked, plan.same.tables) if plan.same.searched else Searched()
+    # The engine proves the copy, and reads its texts, while the documents are written.
+    with ThreadPoolExecutor(2) as pool:
+        proof = pool.submit(prove_copy, work_dir, plan.order.candidate.fingerprint)
+        told = pool.submit(read_texts, work_dir, before, is_table)
         _write_rest(ledger, plan, work_dir, marts, version)
+        _check_exposures(plan, [*told.result(), *read_texts(work_dir, before, lambda path: not is_table(path))])
         proof.result()
     for path in work_dir.rglob("*"):
         if path.is_file() and path.stat().st_mode & 0o777 != _READ_ONLY:
@@ -345,7 +382,7 @@ def _write_rest(ledger: Ledger, plan: _Plan, work_dir: Path, marts: Copied, vers
     _write_documents(plan, work_dir, marts.columns, version)
     ends = {"from": plan.previous.release_id if plan.previous else None, "to": plan.release_id}
     (work_dir / "changes.json").write_bytes(pretty_json({**ends, **plan.changes}))
-    for name, data in sorted(plan.artefacts.items()):
+    for name, data in sorted(plan.order.artefacts.items()):
         path = work_dir / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(_without_names(plan, name, data))
@@ -356,7 +393,6 @@ def _write_rest(ledger: Ledger, plan: _Plan, work_dir: Path, marts: Copied, vers
     content = pretty_json(manifest)
     (work_dir / MANIFEST_NAME).write_bytes(content)
     (work_dir / SIGNATURE_NAME).write_bytes(sign_release(plan.signer, manifest, content))
-    _check_exposures(plan, work_dir, marts.linked)
 
 
 def _check_linked(same: Unchanged, linked: frozenset[str], files: Mapping[str, Mapping[str, Any]]) -> None:
@@ -367,26 +403,25 @@ def _check_linked(same: Unchanged, linked: frozenset[str], files: Mapping[str, M
 
 def _without_names(plan: _Plan, name: str, data: bytes) -> bytes:
     """The report with names of the registers blacked out (in file names, say); other files as they are."""
-    if plan.names is None or name != REPORT:
+    if plan.order.names is None or name != REPORT:
         return data
     text = data.decode("utf-8")
-    masked_text = masked(text, plan.names.names_in([text]))
+    masked_text = masked(text, plan.order.names.names_in([text]))
     return data if masked_text == text else masked_text.encode()
 
 
-def _check_exposures(plan: _Plan, work_dir: Path, linked: frozenset[str]) -> None:
+def _check_exposures(plan: _Plan, texts: Collection[tuple[str, str, list[str]]]) -> None:
     """The last look at everything that would be published, but for what passed it before, for the same names by the
     same program. Raises Refused naming each place that shows a person."""
-    before = {"searched": Searched(linked, plan.same.tables)} if plan.same.searched else {}
-    if found := exposures(work_dir, plan.names, **before):
+    if found := shown(texts, plan.order.names):
         raise Refused(
-            f"拒绝发布：候选 {plan.candidate.candidate_id} 的发布内容中有 {len(found)} 处疑似个人信息："
+            f"拒绝发布：候选 {plan.order.candidate.candidate_id} 的发布内容中有 {len(found)} 处疑似个人信息："
             f"{'；'.join(item.line() for item in found)}。",
             "请找出该列所依据的报送件，更正后重新报送，或用 eduplan withdraw 撤回；这一条不能豁免。",
         )
 
 
-def _write_marts(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path, version: str) -> Copied:
+def _add_audit(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path, version: str) -> None:
     history = [*ledger.releases(), _coming_row(plan, version)]
     deliveries = ledger.deliveries()
 
@@ -395,26 +430,26 @@ def _write_marts(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path, versio
             connection,
             database,
             home=home,
-            candidate=plan.candidate,
-            verdict=plan.verdict,
+            candidate=plan.order.candidate,
+            verdict=plan.order.verdict,
             deliveries=deliveries,
             releases=history,
-            guards=plan.guards,
+            guards=plan.order.guards,
             lineage=plan.lineage,
         )
-        if plan.names is not None:
-            mask_names(connection, database, plan.names)
+        if plan.order.names is not None:
+            mask_names(connection, database, plan.order.names)
 
-    return copy_marts(plan.candidate.database, work_dir, add, plan.same)
+    add_to(work_dir, add)
 
 
 def _coming_row(plan: _Plan, version: str) -> ReleaseRow:
     return ReleaseRow(
         release_id=plan.release_id,
-        candidate_id=plan.candidate.candidate_id,
-        fingerprint=plan.candidate.fingerprint,
-        verdict_digest=plan.verdict_digest,
-        rules_version=plan.verdict.rules_version,
+        candidate_id=plan.order.candidate.candidate_id,
+        fingerprint=plan.order.candidate.fingerprint,
+        verdict_digest=plan.order.verdict_digest,
+        rules_version=plan.order.verdict.rules_version,
         data_version=version,
         manifest_sha256="",
         previous_release_id=plan.previous.release_id if plan.previous else "",
@@ -423,7 +458,7 @@ def _coming_row(plan: _Plan, version: str) -> ReleaseRow:
 
 
 def _write_documents(plan: _Plan, work_dir: Path, columns: MartColumns, version: str) -> None:
-    docs = read_docs(plan.candidate.path / candidates.DBT_MANIFEST, columns)
+    docs = read_docs(plan.order.candidate.path / candidates.DBT_MANIFEST, columns)
     (work_dir / "data_dictionary.json").write_bytes(pretty_json({"data_version": version, **dictionary(docs)}))
     (work_dir / "contracts").mkdir()
     for mart in docs:
@@ -434,35 +469,35 @@ def _write_documents(plan: _Plan, work_dir: Path, columns: MartColumns, version:
 def _manifest(ledger: Ledger, plan: _Plan, files: Mapping[str, Any], version: str) -> dict[str, Any]:
     seq, head = ledger.journal_head()
     previous = plan.previous
-    dbt = json.loads((plan.candidate.path / candidates.DBT_MANIFEST).read_bytes()).get("metadata", {})
+    dbt = json.loads((plan.order.candidate.path / candidates.DBT_MANIFEST).read_bytes()).get("metadata", {})
     return {
         "release_id": plan.release_id,
         "published_at": plan.published_at,
         "data_version": version,
-        "candidate_id": plan.candidate.candidate_id,
-        "fingerprint": plan.candidate.fingerprint,
+        "candidate_id": plan.order.candidate.candidate_id,
+        "fingerprint": plan.order.candidate.fingerprint,
         "previous": {"release_id": previous.release_id, "manifest_sha256": previous.manifest_sha256}
         if previous
         else None,
         "journal": {"seq": seq, "hash": head},
         "signing": {"keyid": plan.signer.public_key.keyid, "public_key": PUBLIC_KEY, "envelope": SIGNATURE_NAME},
         "versions": {
-            "code_digest": plan.candidate.inputs["code_digest"],
+            "code_digest": plan.order.candidate.inputs["code_digest"],
             "dbt": dbt.get("dbt_version"),
             "duckdb": duckdb.__version__,
-            "rules": plan.verdict.rules_version,
+            "rules": plan.order.verdict.rules_version,
         },
         "made": asdict(plan.made),
         "verdict": {
-            "digest": plan.verdict_digest,
-            "rules_version": plan.verdict.rules_version,
-            "rules": len(plan.verdict.results),
-            "failed": sorted(result.rule_id for result in plan.verdict.results if not result.passed),
-            "judged_at": plan.verdict.judged_at,
+            "digest": plan.order.verdict_digest,
+            "rules_version": plan.order.verdict.rules_version,
+            "rules": len(plan.order.verdict.results),
+            "failed": sorted(result.rule_id for result in plan.order.verdict.results if not result.passed),
+            "judged_at": plan.order.verdict.judged_at,
         },
-        "waivers": waiver_uses(plan.verdict),
+        "waivers": waiver_uses(plan.order.verdict),
         "acknowledgement": asdict(plan.acknowledgement) if plan.acknowledgement else None,
-        "inputs": plan.candidate.inputs,
+        "inputs": plan.order.candidate.inputs,
         "files": dict(files),
     }
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import base64
 import html
 import json
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -32,6 +32,7 @@ _TEXT: Final = ("VARCHAR", "VARCHAR[]")
 _ANSWERING: Final = frozenset({"requested_by", "approved_by", "acknowledged_by"})
 # Not searched: keys and signatures hold no text, the marts are read as tables.
 _OPAQUE: Final = {".pub"}
+_TABLES: Final = {".duckdb", ".parquet", ".csv"}
 
 
 # A place within a file, and the texts that stand there.
@@ -66,14 +67,30 @@ def exposures(folder: Path, names: NameMarks | None, searched: Searched | None =
 
     Raises Fault when a file cannot be read as what it is.
     """
-    before = searched or Searched()
+    return shown(read_texts(folder, searched or Searched()), names)
+
+
+def is_table(path: Path) -> bool:
+    """Whether a file holds tables: these are written before the documents about them."""
+    return path.suffix in _TABLES
+
+
+def read_texts(
+    folder: Path, searched: Searched, wanted: Callable[[Path], bool] = lambda path: True
+) -> list[tuple[str, str, list[str]]]:
+    """(file, place, the texts there) of the `wanted` files of a release folder, in their order. Raises Fault."""
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     with duck.connect() as connection:
-        found = [
-            (path.relative_to(folder).as_posix(), place, texts)
-            for path in sorted(item for item in folder.rglob("*") if item.is_file())
-            if path.relative_to(folder).as_posix() not in before.files
-            for place, texts in _texts(connection, path, before.tables)
+        return [
+            (name, place, texts)
+            for name, path in files.items()
+            if name not in searched.files and wanted(path)
+            for place, texts in _texts(connection, path, searched.tables)
         ]
+
+
+def shown(found: Collection[tuple[str, str, list[str]]], names: NameMarks | None) -> list[Exposure]:
+    """Which of the texts that were read show a person, in the order of files."""
     # Nearly every text stands in several files: each is looked at once.
     every = set().union(*(texts for _, _, texts in found))
     telling = {
@@ -82,10 +99,10 @@ def exposures(folder: Path, names: NameMarks | None, searched: Searched | None =
     }
     told = {
         Exposure(file, place, what)
-        for what, shown in telling.items()
-        if shown
+        for what, those in telling.items()
+        if those
         for file, place, texts in found
-        if not shown.isdisjoint(texts)
+        if not those.isdisjoint(texts)
     }
     return sorted(told, key=lambda item: (item.file, item.place, item.what_zh))
 

@@ -161,6 +161,7 @@ def _run_dbt(
     dbt.keep_artefacts(build)
     tables = dbt.read_tables(build.database)
     steps.keep_built(bench)
+    steps.protect_ahead(bench)
     whole = _in_order([*_stayed(context, content, translator, share), *events], dbt_kept.order(content))
     return [_with_content(event, content, tables) for event in whole], None
 

@@ -72,7 +72,7 @@ def test_a_name_of_a_register_is_found_in_every_file_that_shows_it(home: Home, l
 def test_a_number_is_found_in_a_copied_folder_too(
     home: Home, ledger: Ledger, register: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("warehouse.release.exposures", lambda *_: [])
+    monkeypatch.setattr("warehouse.release.shown", lambda *_: [])
     spoilt = published(home, ledger, 1.0, f"电话 {NUMBER}")
     for place in (spoilt.path, home.root):
         done = eduplan(home.root.parent / "elsewhere", "verify", str(place), "--privacy", expect=1)
