@@ -215,10 +215,10 @@ def create_record_view(
 ) -> str:
     """Make the view `records.<table>` of these deliveries in the database in use and return its text. Raises Fault when
     a file is missing."""
-    missing = [path for path in _paths(home, table, active) if not path.is_file()]
+    missing = [name for name in _files(table, active) if not (home.root / name).is_file()]
     if missing:
         raise Fault(
-            f"缺少 {len(missing)} 个记录文件，例如 {home.relative(missing[0])}。",
+            f"缺少 {len(missing)} 个记录文件，例如 {missing[0]}。",
             "请执行 eduplan verify 查明原因；报送原件仍在 archive/ 中。",
         )
     query = _record_query(home, table, active)
@@ -226,16 +226,17 @@ def create_record_view(
     return query
 
 
-def _paths(home: Home, table: str, active: Iterable[DeliveryRow]) -> list[Path]:
-    return sorted(home.root / row.tables[table] for row in active if table in row.tables)
+def _files(table: str, active: Iterable[DeliveryRow]) -> list[str]:
+    """The record files of a table, relative to the home, sorted."""
+    return sorted(row.tables[table] for row in active if table in row.tables)
 
 
 def _record_query(home: Home, table: str, active: Sequence[DeliveryRow]) -> str:
-    paths = _paths(home, table, active)
+    files = _files(table, active)
     # Relative to the home, so that a copied home reads its own records: `duck.connect` says where a candidate's lie.
-    named = [path.relative_to(home.root) for path in paths] if duck.can_search(home.root) else paths
+    named = files if duck.can_search(home.root) else [str(home.root / name) for name in files]
     # NULLs of an empty Arrow table give DuckDB the types; an absent feed is an empty view of the right shape.
-    source = f"read_parquet({duck.path_list(named)})" if paths else f"(SELECT {_typed_nulls(table)} WHERE false)"
+    source = f"read_parquet({duck.path_list(named)})" if files else f"(SELECT {_typed_nulls(table)} WHERE false)"
     columns = ", ".join(duck.ident(name) for name in RECORD_SCHEMAS[table].names)
     return f"SELECT {columns} FROM {source}{_laid_over(table, active)}"
 

@@ -102,7 +102,7 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-def path_list(paths: Iterable[Path]) -> str:
+def path_list(paths: Iterable[Path | str]) -> str:
     """A SQL list of file paths, for read_parquet: every file named, never a glob."""
     return "[" + ", ".join(literal(_no_glob(path)) for path in paths) + "]"
 
@@ -146,7 +146,7 @@ def columns(
     return found
 
 
-def _no_glob(path: Path) -> str:
+def _no_glob(path: Path | str) -> str:
     text = str(path)
     if any(mark in text for mark in "*?["):
         raise Fault(f"路径含有通配符，无法逐一列出：{text}", "请把 EDUPLAN_HOME 放到不含 * ? [ 的目录。")
