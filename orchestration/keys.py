@@ -16,6 +16,8 @@ RETENTION_JOB: Final = "retention_job"
 # Tags of runs: who asked for them.
 SENSOR_TAG: Final = "eduplan/asked_by"
 SCHEDULE_TAG: Final = "eduplan/schedule"
+# Until when (seconds since 1970) a run waits for more, so that events of one window make one release.
+GATHER_TAG: Final = "eduplan/gather_until"
 # The schedule under which databases are read whole, so that an edit no watermark shows is found.
 FULL_COMPARISON: Final = "full_comparison"
 OWNER: Final = "team:planning-office"

@@ -50,7 +50,9 @@ def workbench(context: InitResourceContext) -> Iterator[Workbench]:
     record = context.resources.record
     with open_workbench(home.home(), record, wait=home.lock_wait_seconds, settle=home.settle_seconds) as bench:
         run = context.run
-        bench.compare = run is not None and run.tags.get(keys.SCHEDULE_TAG) == keys.FULL_COMPARISON
+        if run is not None:
+            bench.compare = run.tags.get(keys.SCHEDULE_TAG) == keys.FULL_COMPARISON
+            bench.gather_until = float(run.tags.get(keys.GATHER_TAG, 0.0))
         try:
             yield bench
         finally:

@@ -86,6 +86,7 @@ def _arrivals(kind: str, home: HomeResource) -> dg.SensorDefinition:
 
 
 def _answer(context: dg.SensorEvaluationContext, home: Home, ledger: Ledger, kind: str, settle: float | None) -> Answer:
+    began = now().timestamp()
     found, problems = _look(home, ledger, kind, settle)
     for problem in problems:
         context.log.warning(problem)
@@ -95,9 +96,9 @@ def _answer(context: dg.SensorEvaluationContext, home: Home, ledger: Ledger, kin
     if found and (reason := under_way(context.instance, ledger)):
         return dg.SkipReason(reason)
     decision = decide(key_of(found), cursor, now())
-    if decision.ask and decision.cursor.key != cursor.key:
+    if kind == folder.CONNECTOR and decision.ask and decision.cursor.key != cursor.key:
         # The first of several: those that follow within the window belong into the same release.
-        found = _gathered(home, ledger, kind, settle, found)
+        found = _gathered(home, ledger, settle, found)
         decision = decide(key_of(found), cursor, now())
     context.update_cursor(decision.cursor.text())
     if not decision.ask:
@@ -108,12 +109,16 @@ def _answer(context: dg.SensorEvaluationContext, home: Home, ledger: Ledger, kin
         keys.SENSOR_TAG: heartbeat.arrivals_sensor(kind),
         "eduplan/waiting": str(len(found)),
     }
+    if kind != folder.CONNECTOR:
+        # While the run starts the window passes; the run waits for the rest of it.
+        tags[keys.GATHER_TAG] = f"{began + window_seconds():.3f}"
     return dg.RunRequest(run_key=f"{kind}-{decision.run_key}-{now():%Y%m%dT%H%M%S}", tags=tags)
 
 
 def _look(home: Home, ledger: Ledger, kind: str, settle: float | None) -> tuple[list[Arrival], list[str]]:
     rest = _rest(settle)
-    found = waiting(home, ledger, kind, settle=rest * _SEEN_AFTER if rest < LONGEST_REST else rest)
+    settled = rest * _SEEN_AFTER if rest < LONGEST_REST else rest
+    found = waiting(home, ledger, kind, settle=settled, share=_SEEN_AFTER)
     heartbeat.looked(home, heartbeat.arrivals_sensor(kind), kind, found)
     return [arrival for arrival in found if not arrival.problem], [a.problem for a in found if a.problem]
 
@@ -147,18 +152,16 @@ def linger_seconds() -> float:
     return _seconds(LINGER_VARIABLE, DEFAULT_LINGER)
 
 
-def _gathered(home: Home, ledger: Ledger, kind: str, settle: float | None, found: list[Arrival]) -> list[Arrival]:
-    """What waits once nothing more came for the length of the window."""
+def _gathered(home: Home, ledger: Ledger, settle: float | None, found: list[Arrival]) -> list[Arrival]:
+    """What waits in the inbox once nothing more came for the length of the window."""
     window = window_seconds()
-    if kind == folder.CONNECTOR and (
-        # The run itself waits until the inbox has been at rest for as long, or the window has passed already.
-        window <= _rest(settle) or window <= folder.resting(home.inbox, contract.feeds()) < math.inf
-    ):
+    # The run itself waits until the inbox has been at rest for as long, or the window has passed already.
+    if window <= _rest(settle) or window <= folder.resting(home.inbox, contract.feeds()) < math.inf:
         return found
     end = time.monotonic() + max(window, _LONGEST_WINDOW)
     while window and time.monotonic() < end:
         time.sleep(window)
-        again, _ = _look(home, ledger, kind, settle)
+        again, _ = _look(home, ledger, folder.CONNECTOR, settle)
         if key_of(again) == key_of(found):
             break
         found = again

@@ -85,6 +85,7 @@ class Workbench:
     record: RunRecord = field(default_factory=RunRecord)
     settle: float | None = None
     compare: bool = False
+    gather_until: float = 0.0
     build: Build | None = None
     warming: threading.Thread | None = None
     names_ahead: threading.Thread | None = None
@@ -159,6 +160,7 @@ def take_in(bench: Workbench, *, build_follows: bool = False) -> IntakeReport:
     from sources import intake
 
     with bench.record.station("intake") as station:
+        intake.await_window(bench.gather_until)
         intake.await_rest(bench.home, settle=bench.settle)
         arrivals = intake.scan(bench.home, bench.ledger, settle=bench.settle, compare=bench.compare)
         looked_all(bench.home, arrivals)

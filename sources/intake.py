@@ -144,6 +144,13 @@ def await_rest(home: Home, *, settle: float | None = None) -> float:
     return folder.await_rest(home.inbox, contract.feeds(), settle=settle, longest=LONGEST_REST)
 
 
+def await_window(until: float) -> None:
+    """Let more come until an instant (seconds since 1970), LONGEST_REST seconds at most."""
+    left = until - now().timestamp()
+    if left > 0:
+        time.sleep(min(left, LONGEST_REST))
+
+
 def scan(home: Home, ledger: Ledger, *, settle: float | None = None, compare: bool = False) -> list[Arrival]:
     """What has arrived and is not in the ledger: files, finance rows, what the configured sources hold (message streams
     aside, see `drain`), the shipped official figures, and deliveries to be read again because contract or parsers
@@ -164,7 +171,7 @@ def scan(home: Home, ledger: Ledger, *, settle: float | None = None, compare: bo
         for name in folder.special_files(home.inbox, feeds)
     ]
     found += _from_database(home, ledger, compare=compare)
-    found += remote.list_arrivals(configured(), ledger.seen, compare=compare)
+    found += remote.list_arrivals(configured(), ledger.seen, compare=compare, patience=remote.Patience(home.sightings))
     return _without_settled(found, ledger) + _to_read_again(home, ledger)
 
 

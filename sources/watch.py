@@ -28,14 +28,18 @@ KINDS: Final = {
 }
 
 
-def waiting(home: Home, ledger: Ledger, kind: str, *, settle: float | None = None) -> list[Arrival]:
+def waiting(home: Home, ledger: Ledger, kind: str, *, settle: float | None = None, share: float = 1.0) -> list[Arrival]:
     """What has arrived by connectors of this kind and has no outcome yet; of a message stream one entry for all.
+
+    `settle` is how long (seconds) a file of the inbox must have rested, `share` which part of their time files on a
+    server.
 
     A source that cannot be looked at comes back as an arrival with a problem. Raises UsageError for a bad
     EDUPLAN_SOURCES, Fault when the ledger cannot be read, OSError when the inbox cannot be listed.
     """
     sources = [settings for settings in configured() if settings.kind == kind]
-    found = [*_own(home, ledger, kind, settle), *remote.list_arrivals(sources, ledger.seen)]
+    patience = remote.Patience(home.sightings, share)
+    found = [*_own(home, ledger, kind, settle), *remote.list_arrivals(sources, ledger.seen, patience=patience)]
     return found + [arrival for settings in sources for arrival in _in_stream(settings)]
 
 

@@ -115,6 +115,11 @@ class Home:
         return self.root / "looks" / "finance.json"
 
     @property
+    def sightings(self) -> Path:
+        """Since when files on servers are as they were last seen, a file a source; it may go at any time."""
+        return self.root / "looks" / "sightings"
+
+    @property
     def key_file(self) -> Path:
         """The pseudonymisation key (mode 0600)."""
         return self.root / "secret.key"

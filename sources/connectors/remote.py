@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from sources.connectors import folder, sql
 from sources.connectors.arrival import Arrival
-from sources.connectors.config import FolderSource, NatsSource, S3Source, SourceSettings, SqlSource
+from sources.connectors.config import FolderSource, NatsSource, S3Source, SftpSource, SourceSettings, SqlSource
 from sources.connectors.credentials import read_secret
 from sources.connectors.problems import Unreachable
 from warehouse.archive import Snapshot, store_file
@@ -40,7 +40,7 @@ class _Session(Protocol):
 
 
 class _Connector(Protocol):
-    """What the modules for SFTP, S3 and REST have in common."""
+    """What the modules for SFTP, S3 and REST have in common; files on a server must have rested as well."""
 
     def list_arrivals(self, settings: Any, seen: Collection[tuple[str, str]]) -> list[Arrival]: ...
 
@@ -68,7 +68,18 @@ class Fetched:
     snapshot: Snapshot
 
 
-def list_arrivals(sources: Sequence[SourceSettings], seen: Seen, *, compare: bool = False) -> list[Arrival]:
+@dataclass(frozen=True)
+class Patience:
+    """How long files on a server must have stayed as they are: a `share` of what their source says, counted from the
+    first time anybody saw them so, which is remembered in the folder `memory`."""
+
+    memory: Path | None = None
+    share: float = 1.0
+
+
+def list_arrivals(
+    sources: Sequence[SourceSettings], seen: Seen, *, compare: bool = False, patience: Patience = Patience()
+) -> list[Arrival]:
     """What is new at every source but message streams (see `drain`), in the order of the configuration; with `compare`
     what databases had before, too.
 
@@ -80,7 +91,7 @@ def list_arrivals(sources: Sequence[SourceSettings], seen: Seen, *, compare: boo
         if isinstance(settings, NatsSource):
             continue
         try:
-            found += _listed(settings, seen(settings.kind), compare=compare)
+            found += _listed(settings, seen(settings.kind), compare, patience)
         except EduplanError as error:
             found.append(Arrival(settings.kind, settings.name, "", settings.feed, problem=str(error)))
     return found
@@ -169,11 +180,18 @@ def _announced(  # noqa: PLR0917 - the parts of one `drain`
     return bus.notices(stream, tell, limit)
 
 
-def _listed(settings: SourceSettings, seen: Collection[tuple[str, str]], *, compare: bool) -> list[Arrival]:
+def _listed(
+    settings: SourceSettings, seen: Collection[tuple[str, str]], compare: bool, patience: Patience
+) -> list[Arrival]:
     if isinstance(settings, FolderSource):
         return _in_folder(settings, seen)
     if isinstance(settings, SqlSource):
         return _in_database(settings, seen, compare=compare)
+    if isinstance(settings, SftpSource):
+        from sources.connectors import sftp
+
+        memory = patience.memory / f"{settings.name}.json" if patience.memory is not None else None
+        return sftp.list_arrivals(settings, seen, share=patience.share, memory=memory)
     return _connector(settings.kind).list_arrivals(settings, seen)
 
 

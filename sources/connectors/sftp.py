@@ -7,11 +7,14 @@ What belongs here: looking and copying over SSH. What does not: opening files. T
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import os
+import time
 from collections.abc import Awaitable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import asyncssh
@@ -25,6 +28,8 @@ from sources.connectors.names import escape, is_temporary, unescape
 from sources.connectors.problems import Unreachable
 from warehouse.archive import Snapshot, store_stream
 from warehouse.errors import Fault, UsageError
+from warehouse.files import canonical_json, write_atomic
+from warehouse.lease import this_host
 from warehouse.paths import Home
 
 CONNECTOR: Final = "sftp"
@@ -43,19 +48,53 @@ class _Found:
     version: str
 
 
-def list_arrivals(settings: SftpSource, seen: Collection[tuple[str, str]]) -> list[Arrival]:
+def list_arrivals(
+    settings: SftpSource, seen: Collection[tuple[str, str]], *, share: float = 1.0, memory: Path | None = None
+) -> list[Arrival]:
     """Complete files that are not in `seen`, by path. Raises Unreachable, Fault, UsageError.
 
     When something is new the server is looked at twice, `settle_seconds` apart: a file that differs between the two is
-    still growing and left alone. Neither machine's clock is asked, so they may disagree.
+    still growing and left alone. Neither machine's clock is asked, so they may disagree. A look that takes nothing may
+    be content with a `share` of that time. `memory` (a file) tells when which files were first seen as they are now: a
+    look of another process counts as the first of the two.
     """
     with opened(settings) as session:
         fresh = [file for file in session.walk() if _key(settings, file) not in seen]
         if not fresh:
             return []
-        session.rest(settings.settle_seconds)
+        rested = _rested(memory, [_key(settings, file) for file in fresh])
+        session.rest(max(0.0, settings.settle_seconds * share - rested))
         settled = set(fresh) & set(session.walk())
     return [_arrival(settings, file) for file in sorted(settled, key=lambda file: file.path)]
+
+
+def _rested(memory: Path | None, files: Collection[tuple[str, str]]) -> float:
+    """For how many seconds all of these files are known to have been as they are; notes those that are new."""
+    if memory is None:
+        return 0.0
+    instant = _instant()
+    known = _sightings(memory)
+    since = [(*file, min(known.get(file, instant), instant)) for file in sorted(files)]
+    # Names of files: nobody else's business.
+    write_atomic(memory, canonical_json({"host": this_host(), "seen": since}), mode=0o600)
+    return instant - max(at for *_, at in since)
+
+
+def _instant() -> float:
+    """Seconds that count on while the machine runs, the same for all its processes. When it was started anew they are
+    fewer than what passed since."""
+    return time.monotonic()
+
+
+def _sightings(memory: Path) -> dict[tuple[str, str], float]:
+    try:
+        told = json.loads(memory.read_bytes())
+        if told["host"] != this_host():
+            return {}
+        return {(source, version): float(at) for source, version, at in told["seen"]}
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        # It only saves waiting: what cannot be read is seen for the first time.
+        return {}
 
 
 def fetch(home: Home, settings: SftpSource, arrival: Arrival) -> Snapshot:

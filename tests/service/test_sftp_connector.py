@@ -121,6 +121,42 @@ def test_a_growing_file_is_left_alone_until_it_rests(server: SftpServer, setting
     assert [one.file_name for one in sftp.list_arrivals(patient, set())] == ["growing.csv", "rested.csv"]
 
 
+def test_a_look_counts_as_the_first_of_two_and_is_forgotten_when_the_file_changes(
+    server: SftpServer, settings: SftpSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = settings_for(server, password=settings.password, settle_seconds=60)
+    memory, rested = tmp_path / "looks" / "office.json", list[float]()
+    monkeypatch.setattr(sftp.Session, "rest", lambda _, seconds: rested.append(seconds))
+    clock = iter([1000.0, 1030.0, 1070.0, 1080.0, 1090.0])
+    monkeypatch.setattr(sftp, "_instant", lambda: next(clock))
+    put(server, "a.csv", b"one")
+    sftp.list_arrivals(patient, set(), share=0.25, memory=memory)
+    sftp.list_arrivals(patient, set(), memory=memory)
+    assert [one.file_name for one in sftp.list_arrivals(patient, set(), memory=memory)] == ["a.csv"]
+    assert rested == [15, 30, 0], "a quarter for a look; what is left of the whole; nothing left"
+    assert memory.stat().st_mode & 0o777 == 0o600
+    put(server, "a.csv", b"three")
+    sftp.list_arrivals(patient, set(), memory=memory)
+    put(server, "b.csv", b"new")
+    sftp.list_arrivals(patient, set(), memory=memory)
+    assert rested[3:] == [60, 60], "other bytes, and a file nobody has seen"
+
+
+@pytest.mark.parametrize(
+    "told", [b"", b"[]", b'{"host": "elsewhere", "seen": [["office/a.csv", "3:1700000000", 1]]}', b'{"seen": 1}']
+)
+def test_what_was_seen_elsewhere_or_cannot_be_read_is_seen_for_the_first_time(
+    server: SftpServer, settings: SftpSource, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, told: bytes
+) -> None:
+    rested = list[float]()
+    monkeypatch.setattr(sftp.Session, "rest", lambda _, seconds: rested.append(seconds))
+    memory = tmp_path / "office.json"
+    memory.write_bytes(told)
+    put(server, "a.csv", b"one")
+    assert len(sftp.list_arrivals(settings, set(), memory=memory)) == 1
+    assert rested == [settings.settle_seconds]
+
+
 def test_a_file_that_changes_before_or_while_it_is_fetched_is_refused(
     server: SftpServer, settings: SftpSource, home: Home
 ) -> None:

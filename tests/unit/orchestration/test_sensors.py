@@ -24,9 +24,12 @@ from dagster._core.definitions.sensor_definition import SensorExecutionData
 from orchestration import heartbeat, keys, sensors
 from orchestration.resources import HomeResource
 from orchestration.under_way import close_dead_runs
+from sources import intake
+from sources.connectors.arrival import Arrival
 from sources.intake import contract_versions
 from tests.support.candidate_kit import delivery
 from warehouse import alerts, lease, outcomes
+from warehouse.clock import now
 from warehouse.errors import Refused, UsageError
 from warehouse.ledger import Ledger
 from warehouse.paths import Home
@@ -272,6 +275,27 @@ def test_what_was_read_under_an_older_contract_is_asked_for(
 ) -> None:
     delivery(home, ledger, "数字", contract_version="an older one")
     assert tick("inputs_changed", home, instance).run_requests
+
+
+def test_what_waits_elsewhere_is_asked_for_at_once_and_the_run_waits_for_the_window(
+    home: Home, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(sensors.WINDOW_VARIABLE, "3")
+    monkeypatch.setattr(sensors.time, "sleep", lambda _: pytest.fail("the run waits, not the look"))
+    found = Arrival("s3", "bucket/a.xlsx", "1", "school_census")
+    monkeypatch.setattr(sensors, "waiting", lambda *_, **__: [found])
+    (request,) = tick("s3_arrivals", home, instance).run_requests or []
+    moment = datetime.fromisoformat("2025-09-30T10:00:00+08:00").timestamp()
+    assert request.tags[keys.GATHER_TAG] == f"{moment + 3:.3f}"
+
+
+def test_a_run_waits_as_long_as_its_look_says_and_never_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(intake.time, "sleep", waits.append)
+    moment = now().timestamp()
+    for until in (0.0, moment, moment + 1.5, moment + 9000):
+        intake.await_window(until)
+    assert waits == [pytest.approx(1.5), intake.LONGEST_REST]
 
 
 @pytest.mark.parametrize("text", ["-1", "21", "soon", "nan"])
