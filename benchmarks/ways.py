@@ -175,8 +175,7 @@ def offices(home: Home, work: Path) -> Iterator[Offices]:
     area = sorted(census, key=lambda row: row.rows_in)[len(census) // 2].area_code
     for name in ("s3", "nats"):
         (work / name).mkdir()
-    people = sorted((home.inbox / "population").glob(f"population_*_{area}_final.json"))[-1]
-    told = json.loads(people.read_bytes())
+    told = last_residents(home)
     pages = PageSet(told["year"], told["version"], told["area"], told["items"], now().isoformat())
     with ExitStack() as stack:
         sftp = stack.enter_context(running(SftpServer(work / "sftp")))
@@ -189,6 +188,13 @@ def offices(home: Home, work: Path) -> Iterator[Offices]:
         finance_table.write(finance_url, finance_rows(home, area))
         rest.sets.append(pages)
         yield Offices(home, work, sftp, s3, rest, nats, finance_url, area, source, pages)
+
+
+def last_residents(home: Home) -> dict[str, Any]:
+    """The last year's residents of a district that writes as the service does; some name their columns in Chinese."""
+    final = sorted((home.inbox / "population").glob("population_*_final.json"))
+    documents = (json.loads(path.read_bytes()) for path in reversed(final))
+    return next(told for told in documents if "residents" in told["items"][0])
 
 
 @contextmanager
