@@ -24,8 +24,9 @@ from orchestration.steps import VERDICT_FILE, find_inputs
 from orchestration.under_way import at_work, close_dead_runs, under_way
 from orchestration.watching import build_watchers
 from sources import contract
-from sources.connectors import folder
+from sources.connectors import folder, sql
 from sources.connectors.arrival import Arrival
+from sources.connectors.config import configured
 from sources.intake import LONGEST_REST, contract_versions
 from sources.watch import KINDS, key_of, waiting
 from warehouse.candidate import code_digest
@@ -90,8 +91,8 @@ def _answer(context: dg.SensorEvaluationContext, home: Home, ledger: Ledger, kin
     found, problems = _look(home, ledger, kind, settle)
     for problem in problems:
         context.log.warning(problem)
-    if not found and kind == folder.CONNECTOR:
-        found = _lingering(home, ledger, settle)
+    if not found and not problems:
+        began, found = _lingering(home, ledger, kind, settle)
     cursor = Cursor.read(context.cursor)
     if found and (reason := under_way(context.instance, ledger)):
         return dg.SkipReason(reason)
@@ -123,11 +124,21 @@ def _look(home: Home, ledger: Ledger, kind: str, settle: float | None) -> tuple[
     return [arrival for arrival in found if not arrival.problem], [a.problem for a in found if a.problem]
 
 
-def _lingering(home: Home, ledger: Ledger, settle: float | None) -> list[Arrival]:
-    """What comes to rest in the inbox while this look goes on: looks are seconds apart, and folders are cheap to watch.
+def _lingering(home: Home, ledger: Ledger, kind: str, settle: float | None) -> tuple[float, list[Arrival]]:
+    """When (seconds since 1970) this look began to see what comes while it goes on, and that: looks are seconds apart.
+    Everything else is left to the next one."""
+    if kind == folder.CONNECTOR:
+        return now().timestamp(), _watched(home, ledger, settle)
+    pause = linger_seconds() / 2
+    # A database would count all its lines once more for it.
+    if pause and kind != sql.CONNECTOR and any(settings.kind == kind for settings in configured()):
+        time.sleep(pause)
+        return now().timestamp(), _look(home, ledger, kind, settle)[0]
+    return now().timestamp(), []
 
-    A file that has come and not yet rested is waited for. Everything else is left to the next look.
-    """
+
+def _watched(home: Home, ledger: Ledger, settle: float | None) -> list[Arrival]:
+    """What comes to rest in the inbox, which is cheap to watch; a file that came and has not rested is waited for."""
     linger, feeds = linger_seconds(), contract.feeds()
     end = time.monotonic() + linger
     came = linger > 0 and folder.resting(home.inbox, feeds) < _rest(settle)
@@ -148,7 +159,7 @@ def _rest(settle: float | None) -> float:
 
 def linger_seconds() -> float:
     """How long one look at the inbox goes on watching when nothing waits: EDUPLAN_LINGER_SECONDS, default 4; 0: not at
-    all. Raises UsageError."""
+    all. Servers, buckets, APIs and streams are looked at once more after half of it. Raises UsageError."""
     return _seconds(LINGER_VARIABLE, DEFAULT_LINGER)
 
 

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
@@ -287,6 +288,20 @@ def test_what_waits_elsewhere_is_asked_for_at_once_and_the_run_waits_for_the_win
     (request,) = tick("s3_arrivals", home, instance).run_requests or []
     moment = datetime.fromisoformat("2025-09-30T10:00:00+08:00").timestamp()
     assert request.tags[keys.GATHER_TAG] == f"{moment + 3:.3f}"
+
+
+@pytest.mark.parametrize(("kind", "looks"), [("s3", 2), ("sql", 1)])
+def test_what_comes_to_a_server_while_it_is_looked_at_is_found_by_the_same_look(
+    home: Home, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch, kind: str, looks: int
+) -> None:
+    monkeypatch.setenv(sensors.LINGER_VARIABLE, "4")
+    waits: list[float] = []
+    monkeypatch.setattr(sensors.time, "sleep", waits.append)
+    monkeypatch.setattr(sensors, "configured", lambda: [SimpleNamespace(kind=kind)])
+    seen = iter([[], [Arrival(kind, "office/a", "1", "school_census")]])
+    monkeypatch.setattr(sensors, "waiting", lambda *_, **__: next(seen))
+    asked = tick(f"{kind}_arrivals", home, instance).run_requests or []
+    assert (len(asked), waits) == (looks - 1, [2.0] * (looks - 1)), "a database is not asked twice"
 
 
 def test_a_run_waits_as_long_as_its_look_says_and_never_for_long(monkeypatch: pytest.MonkeyPatch) -> None:
