@@ -7,7 +7,7 @@ from typing import Any
 import pandas as pd
 from analyst_facts import CITY, seed
 from analyst_reading import Records
-from analyst_tables import Tables, areas_of, average_students, publish_status, ratio, rolled_up
+from analyst_tables import Tables, areas_of, average_students, half_up, publish_status, ratio, rolled_up
 
 KEYS = ["period", "area_code"]
 SCHOOL_STAGES = ("preschool", "primary", "junior", "senior_general")
@@ -519,7 +519,7 @@ def with_series(values: pd.DataFrame) -> pd.DataFrame:
     broken = (between + frame["breaks"].where(longer, before["breaks"])).where(changes)
     frame["series_break_zh"] = broken.mask(begins, "数列自本年开始：" + frame["breaks"])
     for name in ("numerator", "denominator"):
-        frame[name] = frame[name].round(4)
+        frame[name] = half_up(frame[name], 4)
     names = [
         *keys, "area_level", "ref_period", "value", "numerator", "denominator", "unit", "method", "publish_status",
         "reported_units", "expected_units", "as_of", "series_segment", "series_break_zh",

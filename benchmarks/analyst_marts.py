@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from analyst_facts import feed_table, seed
 from analyst_reading import Records
-from analyst_tables import Tables, areas_of, average_students, publish_status, ratio, rolled_up
+from analyst_tables import Tables, areas_of, average_students, half_up, publish_status, ratio, rolled_up
 
 KEYS = ["period", "area_code"]
 VERDICTS_ZH = {"met": "达标", "not_met": "未达标", "cannot_assess": "无法评估", "excluded": "不计入"}
@@ -160,16 +160,17 @@ def education_finance(tables: Tables) -> pd.DataFrame:
     """Spending by kind of school, in all and per student, and its growth."""
     kinds = pd.concat([tables.units, tables.units.assign(school_kind="all")], ignore_index=True)
     totals = rolled_up(kind_sums(kinds), tables.members, ["school_kind"])
+    totals[SPENDING] = totals[SPENDING].round(2)  # sums of floats: money has two decimals
     found = []
     for measure, measure_zh, unit, amount, students, lacking in MEASURES:
         part = totals[["area_code", "area_level", "period", "school_kind"]].assign(
-            measure=measure, measure_zh=measure_zh, unit=unit, amount=totals[amount].round(4)
+            measure=measure, measure_zh=measure_zh, unit=unit, amount=half_up(totals[amount], 4)
         )
         part["value"], part["average_students"] = part["amount"], float("nan")
         part["units_left_out"] = totals[f"without_{lacking}"]
         if students:
-            part["average_students"] = totals[students].round(4)
-            part["value"] = ratio(totals[amount], totals[students]).round(4)
+            part["average_students"] = half_up(totals[students], 4)
+            part["value"] = half_up(ratio(totals[amount], totals[students]), 4)
             part["units_left_out"] += totals["without_students"]
             part = part[part["school_kind"] != "all"]
         found.append(part)

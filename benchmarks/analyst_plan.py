@@ -12,7 +12,7 @@ from analyst_marts import target_met
 from analyst_reading import Records
 from analyst_register import plan_of_statement, plans_of, register_counts
 from analyst_rules import standing_rules
-from analyst_tables import Tables, ratio
+from analyst_tables import Tables, half_up, ratio
 
 Numbers = Any  # a column
 TYPES_ZH = {
@@ -222,9 +222,7 @@ def with_meeting(frame: pd.DataFrame) -> pd.DataFrame:
     by_trend = missing_as_none(better, value.notna() & start.notna())
     frame["is_met"] = by_number.where(~is_trend, by_trend)
     frame["is_lost"] = (value > start).where(is_down, value < start)
-    scale = 10.0 ** frame["decimals"]
-    # Half is rounded up, as people do.
-    frame["value_published"] = np.sign(value) * np.floor(value.abs() * scale + 0.5) / scale
+    frame["value_published"] = half_up(value, frame["decimals"])
     published = target_met(frame["value_published"], operator, frame["target"], frame["direction"])
     frame["is_met_as_published"] = published.where(~is_trend, None)
     down = frame["direction"] == "down"

@@ -49,6 +49,9 @@ TEACHER_COLUMNS = {
 }
 CODE_LISTS = {"appointed_title": "title", "stage": "stage", "certificate_stage": "stage"}
 CODE_LISTS |= {"dual_qualified": "yes_no", "professional_course": "yes_no"}
+AMOUNTS = [f"金额{number}" for number in range(1, 7)]
+FINANCE_COLUMNS = ["年度", "单位代码", "单位名称", "学校标识码", "地区代码", "学校类别代码", "表号", "行次", "项目"]
+FINANCE_COLUMNS += [*AMOUNTS, "updated_at"]
 ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
 AGE_BAND = r"(\d{1,3})(?:-(\d{1,3})|(\+|岁?及?以上))?岁?"
 EVENT_COLUMNS = [
@@ -117,7 +120,8 @@ def log_of(rows: pd.DataFrame, good: pd.Series[Any], by: dict[str, str]) -> pd.D
 
 def read_register(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Teachers of all files."""
-    people = pd.concat([read_register_file(path) for path in sorted(folder.iterdir())], ignore_index=True)
+    files = [read_register_file(path) for path in sorted(folder.iterdir())]
+    people = pd.concat(files, ignore_index=True).fillna("").astype(str).apply(lambda column: column.str.strip())
     by_file = people.groupby("delivery", sort=False)
     people["given_period"], people["given_area"] = people["period"], area_codes(people["area"])
     for name in ("period", "area"):
@@ -137,15 +141,15 @@ def read_register(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 
 def read_register_file(path: Path) -> pd.DataFrame:
-    """The columns wanted of one file, as texts."""
+    """The columns wanted of one file."""
     if path.suffix == ".csv":
         frame = read_text_csv(path, usecols=lambda name: bare_label(name) in TEACHER_COLUMNS)
     else:
         frame = pd.read_excel(path, dtype=object, engine="openpyxl", na_filter=False)
     frame = frame.rename(columns=bare_label)
-    frame = frame[[name for name in TEACHER_COLUMNS if name in frame]].rename(columns=TEACHER_COLUMNS).astype(str)
+    frame = frame[[name for name in TEACHER_COLUMNS if name in frame]].rename(columns=TEACHER_COLUMNS)
     kind = "established" if "appointed_title" in frame else "contract"
-    return frame.apply(lambda column: column.str.strip()).assign(delivery=path.name, post_kind=kind)
+    return frame.assign(delivery=path.name, post_kind=kind)
 
 
 def bare_label(label: str) -> str:
@@ -167,7 +171,7 @@ def coded_people(people: pd.DataFrame) -> pd.DataFrame:
     people["is_unknown"] = False
     names = ["id_type", "post_category", "education", "stage", "title", "appointed_title", "certificate_stage"]
     for name in [*names, "backbone", "dual_qualified", "professional_course", "duty_status"]:
-        given = people[name].fillna("")
+        given = people[name]
         people[name] = coded(given, CODE_LISTS.get(name, name))
         if name in {"id_type", "post_category", "education", "stage"}:
             people["is_unknown"] |= (given != "") & people[name].isna()
@@ -209,7 +213,7 @@ def is_identity_number(text: str) -> bool:
 def read_finance(database: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Lines of the finance statistics; a delivery an area and year."""
     with sqlite3.connect(database) as connection:
-        lines = pd.read_sql_query("SELECT * FROM education_finance_line", connection)
+        lines = pd.read_sql_query(f"SELECT {', '.join(FINANCE_COLUMNS)} FROM education_finance_line", connection)
     lines["delivery"] = lines["地区代码"] + "-" + lines["年度"].astype(str)
     good = lines["行次"].between(1, 9999)
     good &= lines["表号"].isin(codes("finance_form").values())
@@ -222,8 +226,7 @@ def read_finance(database: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     log = log_of(lines, good, {"年度": "first", "地区代码": "first", "updated_at": "max"})
     log["updated_at"] = pd.to_datetime(log["updated_at"]).dt.normalize()
     log = log.rename(columns={"年度": "period", "地区代码": "area_code", "updated_at": "reported_on"})
-    amounts = [f"金额{number}" for number in range(1, 9)]
-    lines[amounts] = lines[amounts].apply(pd.to_numeric)
+    lines[AMOUNTS] = lines[AMOUNTS].apply(pd.to_numeric)
     return lines[good], log
 
 

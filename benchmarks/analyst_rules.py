@@ -9,7 +9,7 @@ import pandas as pd
 from analyst_facts import seed
 from analyst_reading import Records
 from analyst_register import members_of_shares, plan_of_statement, spells, standing_at_year_end
-from analyst_tables import Tables, ratio
+from analyst_tables import Tables, half_up, ratio
 
 AMOUNTS = [
     "general_budget_spending", "budget_education_spending", "fiscal_education_funds", "education_appropriation",
@@ -84,7 +84,7 @@ def judged(frame: pd.DataFrame, unknown: Any, holds: Any) -> pd.DataFrame:
     """Cases with their status; those that cannot be compared say so."""
     status = np.select([unknown, holds], ["cannot_assess", "holds"], "broken")
     frame = frame.assign(
-        status=status, left_value=frame["left_value"].round(4), right_value=frame["right_value"].round(4)
+        status=status, left_value=half_up(frame["left_value"], 4), right_value=half_up(frame["right_value"], 4)
     )
     return frame[[*CASE, "unit_zh", "left_value", "right_value", "status"]]
 

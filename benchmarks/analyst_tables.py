@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 from analyst_facts import FIRST_YEAR, LAST_YEAR, STAGES, column_of_codes, feed_table, seed
 from analyst_reading import Records
@@ -75,6 +76,12 @@ def tables_of(records: Records) -> Tables:
 def ratio(above: Any, below: Any) -> pd.Series[float]:
     """A quotient; missing where nothing is below."""
     return above / below.where(below != 0)
+
+
+def half_up(values: Any, places: Any) -> Any:
+    """Rounded as people round: half away from zero."""
+    scale = 10.0**places
+    return np.sign(values) * np.floor(values.abs() * scale + 0.5) / scale
 
 
 def rolled_up(parts: pd.DataFrame, members: pd.DataFrame, by: list[str]) -> pd.DataFrame:
@@ -368,8 +375,8 @@ def teacher_flags(teachers: pd.DataFrame) -> pd.DataFrame:
 
 
 def average_students(start: pd.Series[float], end: pd.Series[float]) -> pd.Series[float]:
-    """Eight months of one school year, four of the next."""
-    return (start * 8 + end * 4) / 12
+    """Eight months of one school year, four of the next; with ten decimals, as twelfths are added up."""
+    return ((start * 8 + end * 4) / 12).round(10)
 
 
 def finance_units_of(records: Records, area_years: pd.DataFrame) -> pd.DataFrame:
