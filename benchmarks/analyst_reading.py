@@ -121,7 +121,9 @@ def log_of(rows: pd.DataFrame, good: pd.Series[Any], by: dict[str, str]) -> pd.D
 def read_register(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame]:
     """Teachers of all files."""
     files = [read_register_file(path) for path in sorted(folder.iterdir())]
-    people = pd.concat(files, ignore_index=True).fillna("").astype(str).apply(lambda column: column.str.strip())
+    # Not every year's file has every column.
+    people = pd.concat(files, ignore_index=True).reindex(columns=[*TEACHER_COLUMNS.values(), "delivery", "post_kind"])
+    people = people.fillna("").astype(str).apply(lambda column: column.str.strip())
     by_file = people.groupby("delivery", sort=False)
     people["given_period"], people["given_area"] = people["period"], area_codes(people["area"])
     for name in ("period", "area"):
