@@ -24,6 +24,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from analyst_agreement import LEFT_OUT, DifferenceError, compare
 from compare import differing_rows
 from measuring import ROOT, SAMPLE_EVERY, SELDOM, Series, machine, run
 from sqltext import plan_of
@@ -249,38 +250,37 @@ def measure_analyst(session: Session) -> None:
     """Row c: both on a city of the analyst's years; the large one of one year unless asked otherwise."""
     profile, years = session.analyst_profile, session.analyst_years
     sample = city(session.work / f"sample-{profile}-{years[0]}-{years[-1]}", profile, years)
-    home = Home(session.work / "cold")
+    stations: list[dict[str, float]] = []
+    home, workbook = Home(session.work / "cold"), session.work / "analyst.xlsx"
     for number in range(session.rounds):
         result = eduplan_cold(session, "eduplan beside analyst", sample, home)
-        arguments = ["--sample", str(sample), "--out", str(session.work / "analyst.xlsx")]
+        arguments = ["--sample", str(sample), "--out", str(workbook)]
         ran = run([str(HERE / "analyst.py"), *arguments], env={}, log=session.work / "analyst.log")
         session.of("analyst").add_run(ran)
         session.save()
         say(f"  analyst: {ran.seconds:.2f} s, {ran.peak_mib:.0f} MiB")
+        stations.append(with_rest(json.loads(ran.stdout)["seconds"], ran.seconds))
+        told = agreement(workbook, Path(result["release"]))
         if number == 0:
             taken = ran.seconds + session.of("eduplan beside analyst").seconds[0]
             estimate("rounds of c", session.rounds - 1, taken)
-    told = agreement(json.loads(ran.stdout)["values"], Path(result["release"]))
-    session.verdicts.append(f"{told}; on the {profile} city, {years[0]}–{years[-1]}")
+    remember(session, "analyst", stations)
+    rows = json.loads(ran.stdout)["rows"]["in"]
+    session.verdicts.append(f"{told}; {rows:,} source rows, on the {profile} city, {years[0]}–{years[-1]}")
     shutil.rmtree(home.root, ignore_errors=True)
 
 
-def agreement(values: list[dict[str, Any]], release: Path) -> str:
-    """The analyst's city values against ours. Raises SystemExit when one differs by more than a billionth."""
-    import duckdb
-
-    facts = release / "parquet" / "fct_indicator_value.parquet"
-    query = f"SELECT indicator_id, period, value FROM read_parquet('{facts}') WHERE area_level = 'city'"
-    with duckdb.connect() as connection:
-        ours = {(name, period): value for name, period, value in connection.execute(query).fetchall()}
-    differing = [
-        entry
-        for entry in values
-        if abs(ours[entry["indicator_id"], entry["period"]] - entry["value"]) > 1e-9 * max(1.0, abs(entry["value"]))
-    ]
-    if differing:
-        raise SystemExit(f"the analyst's values are not eduplan's: {differing}")
-    return f"analyst: {len(values)} city values equal eduplan's (it computes nothing else)"
+def agreement(workbook: Path, release: Path) -> str:
+    """The analyst's marts against ours. Raises SystemExit when one differs, with mart, column and rows."""
+    try:
+        compared = compare(workbook, release)
+    except DifferenceError as error:
+        raise SystemExit(f"the analyst's marts are not eduplan's: {error}") from error
+    cells = sum(compared.values())
+    return (
+        f"analyst: all {len(compared)} marts have our rows, and {cells:,} cells are ours (numbers within a millionth; "
+        f"left out: {', '.join(sorted(LEFT_OUT))})"
+    )
 
 
 def measure_correction(session: Session) -> None:
