@@ -91,7 +91,7 @@ def _answer(context: dg.SensorEvaluationContext, home: Home, ledger: Ledger, kin
     found, problems = _look(home, ledger, kind, settle)
     for problem in problems:
         context.log.warning(problem)
-    if not found and not problems:
+    if not found and (kind == folder.CONNECTOR or not problems):
         began, found = _lingering(home, ledger, kind, settle)
     cursor = Cursor.read(context.cursor)
     if found and (reason := under_way(context.instance, ledger)):
