@@ -61,13 +61,10 @@ class Searched:
     tables: frozenset[str] = frozenset()
 
 
-def exposures(folder: Path, names: NameMarks | None, searched: Searched | None = None) -> list[Exposure]:
-    """Every place of a release folder that shows a person, in the order of files; `names` None: numbers only. What was
-    `searched` before is passed over.
-
-    Raises Fault when a file cannot be read as what it is.
-    """
-    return shown(read_texts(folder, searched or Searched()), names)
+def exposures(folder: Path, names: NameMarks | None) -> list[Exposure]:
+    """Every place of a release folder that shows a person, in the order of files; `names` None: numbers only. Raises
+    Fault when a file cannot be read as what it is."""
+    return shown(read_texts(folder, Searched()), names)
 
 
 def is_table(path: Path) -> bool:
@@ -78,7 +75,8 @@ def is_table(path: Path) -> bool:
 def read_texts(
     folder: Path, searched: Searched, wanted: Callable[[Path], bool] = lambda path: True
 ) -> list[tuple[str, str, list[str]]]:
-    """(file, place, the texts there) of the `wanted` files of a release folder, in their order. Raises Fault."""
+    """(file, place, the texts there) of the `wanted` files of a release folder, in their order; what was `searched`
+    before is passed over. Raises Fault when a file cannot be read as what it is."""
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     with duck.connect() as connection:
         return [
