@@ -27,8 +27,9 @@ from orchestration import warm
 from orchestration.instance import dagster_home
 from sources.intake import delivery_id
 from warehouse.archive import store_bytes
+from warehouse.entering import Reading
 from warehouse.files import sha256_file
-from warehouse.ledger import Ledger, Reading
+from warehouse.ledger import Ledger
 from warehouse.paths import Home, project_root
 from warehouse.records import DeliveryRow
 

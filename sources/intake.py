@@ -12,9 +12,11 @@ import shutil
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cache
+from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,10 +31,11 @@ from sources.receipts import write_receipt
 from warehouse import archive
 from warehouse.archive import Snapshot, snapshot_path, store_file
 from warehouse.clock import now
-from warehouse.errors import EduplanError
+from warehouse.entering import ArrivalEvent, Reading
+from warehouse.errors import EduplanError, Refused
 from warehouse.files import TEMP_PREFIX, SyncLater, canonical_json, sha256_bytes, sha256_file, unique_suffix
 from warehouse.home_key import load_or_create_key
-from warehouse.ledger import DUPLICATE, VANISHED, ArrivalEvent, Ledger, Reading
+from warehouse.ledger import DUPLICATE, VANISHED, Ledger
 from warehouse.lock import exclusive
 from warehouse.paths import Home, package_root, project_root
 from warehouse.records import DeliveryRow
@@ -50,6 +53,8 @@ STREAM_LIMIT: Final = 10_000
 # last entry. None is entered before its files are on disk.
 BATCH: Final = 32
 BATCH_SECONDS: Final = 1.0
+# Files copied into the archive at a time: they share the disk's round trips.
+COPYING: Final = 4
 # However long files keep coming: then what has rested is taken in, and what has not is left to the next.
 LONGEST_REST: Final = 20.0
 
@@ -276,6 +281,22 @@ def drain(home: Home, ledger: Ledger, *, limit: int = STREAM_LIMIT) -> IntakeRep
     return report
 
 
+def _alternating(many: Iterator[_Taken], few: Iterator[_Taken], every: int) -> Iterator[_Taken]:
+    """All of both, each in its order: after `every` of the many one of the few."""
+    while batch := list(islice(many, every)):
+        yield from batch
+        yield from islice(few, 1)
+    yield from few
+
+
+def _clear(folder_: Path) -> None:
+    """Remove a reader's directory: most are empty by now."""
+    try:
+        folder_.rmdir()
+    except OSError:
+        shutil.rmtree(folder_, ignore_errors=True)
+
+
 def _silent(_done: int, _total: int, _what: str) -> None:
     """No progress shown."""
 
@@ -312,7 +333,7 @@ class _Intake:
         self._key = load_or_create_key(home.key_file)
         self._readers = Readers(parse, workers)
         self._waiting: deque[tuple[_Taken, Job | None]] = deque()
-        self._started: set[tuple[str, str]] = set()
+        self._started = ledger.readings()
         self._report = IntakeReport()
         self._later = SyncLater()
         self._entries: list[Reading | ArrivalEvent] = []
@@ -337,12 +358,15 @@ class _Intake:
             if arrival.problem:
                 self._note_vanished(arrival)
                 self._problem(arrival.problem)
-            elif arrival.path is not None and not self._is_remote(arrival):
-                yield from self._from_file(arrival, arrival.path)
-        fetched = [arrival for arrival in arrivals if not arrival.problem and self._is_remote(arrival)]
+        found = [arrival for arrival in arrivals if not arrival.problem]
+        fetched = [arrival for arrival in found if self._is_remote(arrival)]
+        near = [arrival for arrival in found if not self._is_remote(arrival)]
+        files = [(arrival, arrival.path) for arrival in near if arrival.path is not None]
+        groups = [arrival for arrival in near if arrival.group is not None]
+        every = max(1, len(files) // max(1, len(groups)))
+        # Small files keep this process busy and the readers waiting; large groups of rows do the opposite.
+        yield from _alternating(self._from_files(files), self._from_database(groups), every)
         yield from self._from_remote(fetched)
-        own = [arrival for arrival in arrivals if arrival.group is not None and not self._is_remote(arrival)]
-        yield from self._from_database(own)
 
     def _note_vanished(self, arrival: Arrival) -> None:
         """The ledger keeps, once for each delivery, that its source no longer has it: a proposal to withdraw it."""
@@ -372,12 +396,27 @@ class _Intake:
             else:
                 yield self._taken(found.arrival, found.snapshot)
 
-    def _from_file(self, arrival: Arrival, path: Path) -> Iterator[_Taken]:
+    def _from_files(self, files: Sequence[tuple[Arrival, Path]]) -> Iterator[_Taken]:
+        """Copied a few at a time, for each waits for the disk; handed on in the order given."""
+        waiting: deque[tuple[Arrival, Future[Snapshot]]] = deque()
+        with ThreadPoolExecutor(COPYING) as pool:
+            for arrival, path in files:
+                waiting.append((arrival, pool.submit(self._stored, arrival, path)))
+                if len(waiting) > COPYING:
+                    yield from self._copied(*waiting.popleft())
+            while waiting:
+                yield from self._copied(*waiting.popleft())
+
+    def _stored(self, arrival: Arrival, path: Path) -> Snapshot:
+        """The file in the archive. Raises EduplanError when it is still being written, or an original of old is not
+        what it was; OSError."""
         if arrival.connector == REREAD and not archive.is_intact(self._home, path.name):
-            self._problem(f"存档原件 {path.name[:12]}…（{arrival.file_name}）缺失或被改动，无法重读。")
-            return
+            raise Refused(f"存档原件 {path.name[:12]}…（{arrival.file_name}）缺失或被改动，无法重读。")
+        return store_file(self._home, path)
+
+    def _copied(self, arrival: Arrival, copying: Future[Snapshot]) -> Iterator[_Taken]:
         try:
-            yield self._taken(arrival, store_file(self._home, path))
+            yield self._taken(arrival, copying.result())
         except FileNotFoundError:
             self._problem(f"文件“{arrival.file_name}”在收取前被移走。")
         except EduplanError as error:
@@ -401,7 +440,7 @@ class _Intake:
     def _start(self, taken: _Taken) -> Job | None:
         """Hand a delivery to the readers, unless it is known or already among those being read."""
         identity = (taken.delivery_id, taken.version)
-        if identity in self._started or self._ledger.has_delivery(*identity):
+        if identity in self._started:
             return None
         self._started.add(identity)
         job = Job(
@@ -423,7 +462,7 @@ class _Intake:
             self._entries.append(self._event(taken, DUPLICATE))
         else:
             self._record(taken, self._judged(taken, self._readers.result(job)))
-            shutil.rmtree(job.out_dir, ignore_errors=True)
+            _clear(job.out_dir)
         if len(self._entries) >= BATCH or time.monotonic() - self._flushed > BATCH_SECONDS:
             self._flush()
         self._step(taken.arrival.file_name)

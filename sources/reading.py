@@ -40,6 +40,8 @@ TOO_LARGE: Final = "intake.too_large"
 # A district's census list needs a fraction of this; a bomb needs more.
 _DEFAULT_MEMORY: Final = 4 << 30
 _DEFAULT_CPU_SECONDS: Final = 300
+# Deliveries handed out ahead of their turn, for each worker.
+_AHEAD: Final = 16
 # Of /proc/self/statm: data and stack, in pages.
 _DATA_FIELD: Final = 5
 _DEFAULT_BYTES: Final = 1 << 30
@@ -106,8 +108,9 @@ class Readers:
 
     @property
     def ahead(self) -> int:
-        """How many deliveries may wait for their result: enough to keep every worker busy, few enough to stay small."""
-        return self._workers * 2
+        """How many deliveries may wait for their result: enough to keep every worker busy while a batch is entered, few
+        enough to stay small."""
+        return self._workers * _AHEAD
 
     def submit(self, job: Job) -> None:
         """Start reading a delivery."""

@@ -19,8 +19,9 @@ from sqlalchemy.exc import DBAPIError, OperationalError
 
 from warehouse import ledger_tables as t
 from warehouse.clock import now
+from warehouse.entering import ArrivalEvent, Reading, enter
 from warehouse.errors import Fault, Refused, Transient
-from warehouse.files import canonical_json, sha256_bytes
+from warehouse.files import canonical_json
 from warehouse.holds import Hold
 from warehouse.journal import JournalEntry, check_chain, next_entry
 from warehouse.paths import Home
@@ -39,31 +40,6 @@ _TAIL_OPTION: Final = "eduplan_tail"
 
 def _nothing() -> None:
     """Nothing to make visible: it is already."""
-
-
-@dataclass(frozen=True)
-class ArrivalEvent:
-    """One arrival and its one terminal outcome: accepted, partly, refused or duplicate; or vanished, when what arrived
-    once is gone at its source.
-
-    (connector, source, version) names the arrival: a file's path with size and mtime, or a group of rows with its
-    watermark.
-    """
-
-    connector: str
-    source: str
-    version: str
-    feed: str
-    sha256: str
-    delivery_id: str
-    outcome: str
-    submitter: str
-    at: datetime
-
-    @property
-    def key(self) -> str:
-        """Identity of the arrival, whatever became of it."""
-        return sha256_bytes(canonical_json([self.connector, self.source, self.version]))
 
 
 @dataclass(frozen=True)
@@ -90,17 +66,6 @@ class Withdrawal:
     reason: str
     person: str
     at: str
-
-
-@dataclass(frozen=True)
-class Reading:
-    """A delivery as it was read, for the ledger: size of the snapshot in bytes, the arrival that brought it, and what
-    the reading left (path below the home -> SHA-256)."""
-
-    row: DeliveryRow
-    size: int
-    event: ArrivalEvent | None
-    files: Mapping[str, str]
 
 
 class _Tail:
@@ -169,16 +134,12 @@ class Ledger:
         """Record readings, and arrivals that brought nothing new, in one transaction and in this order; each is
         recorded once and repeated in vain."""
         with self.writing() as connection:
-            for entry in entries:
-                if isinstance(entry, ArrivalEvent):
-                    _insert_event(connection, entry)
-                else:
-                    _insert_reading(connection, entry)
+            tail: _Tail = connection.get_execution_options()[_TAIL_OPTION]
+            tail.last = enter(connection, list(entries), tail.last or _head(connection), _instant)
 
     def record_event(self, event: ArrivalEvent) -> None:
         """Record an arrival that brought nothing new; the same arrival twice is one row."""
-        with self.writing() as connection:
-            _insert_event(connection, event)
+        self.record_all([event])
 
     def record_files(self) -> dict[str, dict[str, str]]:
         """delivery id -> files of its last reading with their SHA-256. Raises Fault when an entry is damaged."""
@@ -198,10 +159,9 @@ class Ledger:
         except (ValueError, TypeError) as error:
             raise Fault("台账中记录文件的校验值读不出来，有人改动过。", "请执行 eduplan verify。") from error
 
-    def has_delivery(self, delivery_id: str, contract_version: str) -> bool:
-        """True when this delivery was read under this contract version."""
-        with self.reading() as connection:
-            return _select_delivery(connection, delivery_id, contract_version) is not None
+    def readings(self) -> set[tuple[str, str]]:
+        """(delivery id, contract version) of every reading."""
+        return {(known.row.delivery_id, known.row.contract_version) for known in self._known()}
 
     def deliveries(self) -> list[DeliveryRow]:
         """Every delivery as last read, in order of arrival."""
@@ -233,7 +193,7 @@ class Ledger:
         """Deliveries of these feeds not yet read under the given versions, in order of arrival; without those whose
         originals were cleared away."""
         gone = {item.name for item in self.pruned() if item.kind == ORIGINAL}
-        done = {(known.row.delivery_id, known.row.contract_version) for known in self._known()}
+        done = self.readings()
         return [
             row
             for row in self.deliveries()
@@ -506,60 +466,6 @@ def journaled(connection: sa.Connection, kind: str, payload: object) -> int:
     return _append(connection, kind, payload)
 
 
-def _insert_reading(connection: sa.Connection, entry: Reading) -> None:
-    row = entry.row
-    if entry.event is not None:
-        _insert_event(connection, entry.event)
-    if _select_delivery(connection, row.delivery_id, row.contract_version) is not None:
-        return
-    _insert_snapshot(connection, row, entry.size)
-    payload = {**_delivery_payload(row), "arrival": _arrival_number(connection, row.delivery_id)}
-    seq = _append(connection, "delivery", payload)
-    values = {**payload, "tables": canonical_json(row.tables).decode("utf-8"), "journal_seq": seq}
-    connection.execute(t.delivery.insert(), values)
-    _insert_files(connection, row, entry.files)
-
-
-def _insert_event(connection: sa.Connection, event: ArrivalEvent) -> None:
-    known = sa.select(t.event.c.event_key).where(t.event.c.event_key == event.key)
-    if connection.execute(known).first() is None:
-        values = {**asdict(event), "at": event.at.isoformat(), "event_key": event.key}
-        _append(connection, "event", values)
-        connection.execute(t.event.insert(), values)
-
-
-def _insert_snapshot(connection: sa.Connection, row: DeliveryRow, size: int) -> None:
-    known = sa.select(t.snapshot.c.sha256).where(t.snapshot.c.sha256 == row.sha256)
-    if connection.execute(known).first() is None:
-        values = {"sha256": row.sha256, "size": size, "first_seen": row.received_at.isoformat()}
-        _append(connection, "snapshot", values)
-        connection.execute(t.snapshot.insert(), values)
-
-
-def _insert_files(connection: sa.Connection, row: DeliveryRow, files: Mapping[str, str]) -> None:
-    values = {"delivery_id": row.delivery_id, "contract_version": row.contract_version}
-    seq = _append(connection, "records", {**values, "files": dict(files)})
-    text = canonical_json(files).decode("utf-8")
-    connection.execute(t.record_file.insert(), {**values, "files": text, "journal_seq": seq})
-
-
-def _select_delivery(connection: sa.Connection, delivery_id: str, contract_version: str) -> Any | None:
-    columns = t.delivery.c
-    query = sa.select(columns.delivery_id).where(
-        columns.delivery_id == delivery_id, columns.contract_version == contract_version
-    )
-    return connection.execute(query).first()
-
-
-def _arrival_number(connection: sa.Connection, delivery_id: str) -> int:
-    # Read again under a new contract, a delivery keeps the place in line that it had.
-    first = sa.select(sa.func.min(t.delivery.c.arrival)).where(t.delivery.c.delivery_id == delivery_id)
-    known = connection.execute(first).scalar_one()
-    if known is not None:
-        return int(known)
-    return int(connection.execute(sa.select(sa.func.max(t.delivery.c.arrival))).scalar_one() or 0) + 1
-
-
 def _standing_holds(connection: sa.Connection) -> dict[str, Hold]:
     found: dict[str, Hold] = {}
     for row in connection.execute(sa.select(t.hold).order_by(t.hold.c.journal_seq)).mappings():
@@ -573,14 +479,6 @@ def _last_verdict(connection: sa.Connection, candidate_id: str) -> str | None:
     columns = t.verdict.c
     query = sa.select(columns.digest).where(columns.candidate_id == candidate_id)
     return connection.execute(query.order_by(columns.journal_seq.desc()).limit(1)).scalar_one_or_none()
-
-
-def _delivery_payload(row: DeliveryRow) -> dict[str, Any]:
-    return {
-        **asdict(row),
-        "reported_on": row.reported_on.isoformat() if row.reported_on else None,
-        "received_at": row.received_at.isoformat(),
-    }
 
 
 def _release_row(row: Mapping[Any, Any]) -> ReleaseRow:

@@ -13,7 +13,8 @@ from sources.connectors.arrival import Arrival
 from sources.connectors.config import NatsSource
 from warehouse.archive import Snapshot
 from warehouse.clock import now
-from warehouse.ledger import ArrivalEvent, Ledger
+from warehouse.entering import ArrivalEvent
+from warehouse.ledger import Ledger
 from warehouse.paths import Home
 
 

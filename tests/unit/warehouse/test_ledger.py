@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 
 from tests.support.candidate_kit import delivery, judged, make_candidate
 from tests.support.rows import NOON, row
+from warehouse.entering import ArrivalEvent
 from warehouse.errors import Fault
 from warehouse.journal import check_chain, next_entry
-from warehouse.ledger import ArrivalEvent, Ledger, select_active
+from warehouse.ledger import Ledger, select_active
 from warehouse.paths import Home
 from warehouse.records import DeliveryRow
 
@@ -36,8 +37,7 @@ def test_what_is_recorded_is_read_back(ledger: Ledger) -> None:
     ledger.record_delivery(one, size=10, event=event())
     assert ledger.deliveries() == [one]
     assert ledger.events() == [event()]
-    assert ledger.has_delivery("da", "v1")
-    assert not ledger.has_delivery("da", "v2")
+    assert ledger.readings() == {("da", "v1")}
     assert ledger.seen("folder") == {("school_census/a.xlsx", "1:1")}
     assert ledger.seen("sql") == set()
 

@@ -14,10 +14,11 @@ from tests.support.candidate_kit import copied_home, delivery
 from warehouse import ledger_tables as t
 from warehouse.alerts import Alert, update
 from warehouse.attestation import HEAD_FILE
+from warehouse.entering import ArrivalEvent
 from warehouse.files import sha256_file
 from warehouse.fingerprint import fingerprint
 from warehouse.holds import Hold
-from warehouse.ledger import ArrivalEvent, Ledger
+from warehouse.ledger import Ledger
 from warehouse.manifest import MANIFEST_NAME
 from warehouse.paths import Home
 from warehouse.pruned import CANDIDATE, Pruned
