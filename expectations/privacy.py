@@ -17,6 +17,9 @@ CONTROL_CHARACTER: Final = "[\\x00-\\x1f\\x7f-\\x9f\\u200b-\\u200f\\u202a-\\u202
 STRAY_BLANK: Final = "^$|^[ \\t\\u3000\\u00a0]|[ \\t\\u3000\\u00a0]$"
 MASKED: Final = "〔已遮盖〕"
 
+# Characters of a personal number, gaps included: a mobile number has eleven, an identity number eighteen.
+_SHORTEST: Final = 11
+_LONGEST: Final = 18
 _NARROW = str.maketrans(FULL_WIDTH, HALF_WIDTH)
 _PERSON_RE = re.compile(PERSON_NUMBER)
 # DuckDB's engine (RE2) writes code points as \x{200b}; a backslash-u would be an error there.
@@ -31,10 +34,16 @@ def forbidden_sql(column: str, forbids: str) -> str:
         "stray_blank": STRAY_BLANK,
     }[forbids]
     portable = _CODE_POINT.sub(r"\\x{\1}", pattern)
-    value = f"translate({column}, '{FULL_WIDTH}', '{HALF_WIDTH}')" if forbids == "person_number" else column
-    matches = f"coalesce(regexp_matches({value}, '{portable}'), false)"
-    # The shortest personal number has eleven digits; CASE spares the expensive pattern most cells of a large table.
-    return f"case when length({column}) < 11 then false else {matches} end" if forbids == "person_number" else matches
+    if forbids != "person_number":
+        return f"coalesce(regexp_matches({column}, '{portable}'), false)"
+    narrow = f"translate({column}, '{FULL_WIDTH}', '{HALF_WIDTH}')"
+    # The pattern is dear, and most cells of a large table are spared it: the shortest number has eleven digits; and one
+    # that stands among hexadecimal digits is none, so that a longer text of nothing else (a key, a hash) holds none.
+    return (
+        f"case when length({column}) < {_SHORTEST} then false"
+        f" when length({column}) > {_LONGEST} and not regexp_matches({column}, '[^0-9a-fA-F]') then false"
+        f" else coalesce(regexp_matches({narrow}, '{portable}'), false) end"
+    )
 
 
 def mask(text: str) -> str:
