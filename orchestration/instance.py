@@ -8,6 +8,9 @@ settings' text (`orchestration.instance_settings`), assets, and the terminal.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
+import itertools
 import logging
 import os
 from collections.abc import Iterator
@@ -89,6 +92,8 @@ def run_job(home: Home, record: RunRecord, *, settle: float | None = None) -> No
 
     Raises Refused when the gate, a test or the lock says no; Fault and other EduplanErrors as the stations raise them.
     """
+    if next(_earlier_runs):
+        _give_memory_back()
     with record.station("prepare"):
         from dagster import DagsterError, DagsterExecutionInterruptedError, ResourceDefinition
 
@@ -108,6 +113,22 @@ def run_job(home: Home, record: RunRecord, *, settle: float | None = None) -> No
             raise _for_people(error, record) from error
     if record.verdict is not None and not record.verdict.passed:
         raise refusal(record)
+
+
+_earlier_runs: Final = itertools.count()
+
+
+def _give_memory_back() -> None:
+    """Give the system what allocators hold in reserve since an earlier run of this process: the next one would need it
+    beside what it takes anew."""
+    import pyarrow as pa
+
+    gc.collect()
+    pa.default_memory_pool().release_unused()
+    # The C library's, where it has it.
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 _QUIET_CONSOLE: Final = {"loggers": {"console": {"config": {"log_level": "CRITICAL"}}}}
