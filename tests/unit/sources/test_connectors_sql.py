@@ -249,8 +249,10 @@ def _generated(database: sqlite3.Connection) -> None:
 
 
 def _utf16(database: sqlite3.Connection) -> None:
+    """All ASCII: with a NUL behind every character it would still pass for UTF-8."""
     database.execute("PRAGMA encoding = 'UTF-16le'")
-    _fill(database, TYPED, [_plain_row(n) for n in range(5)])
+    ascii_only = {name: "a" for name in sql.COLUMNS if name not in (sql.AREA, sql.YEAR, "行次")}
+    _fill(database, TYPED, [_plain_row(n, **ascii_only) for n in range(5)])
 
 
 @pytest.mark.parametrize("fill", [_view, _generated, _utf16])
@@ -270,8 +272,25 @@ def test_a_text_that_is_not_utf_8_is_a_fault(broken: bytes, tmp_path: Path) -> N
         database.execute(f"UPDATE {sql.TABLE} SET 项目 = CAST(? AS TEXT) WHERE 行次 = 4", (broken,))
         database.commit()
 
-    with pytest.raises(Fault, match="OperationalError"):
-        _ways(fill, tmp_path / "f.db")
+    with closing(sqlite3.connect(tmp_path / "f.db")) as database:
+        fill(database)
+    with pytest.raises(Fault, match="OperationalError"), sql._connected(f"sqlite:///{tmp_path}/f.db") as connection:
+        list(sql._chunks(connection, [("500103", 2022)]))
+
+
+def test_what_fails_after_good_batches_is_left_to_csv_writer(tmp_path: Path) -> None:
+    """By the key of the table the rows come one by one: the blob is met when two batches are already written."""
+
+    def fill(database: sqlite3.Connection) -> None:
+        key = (sql.AREA, sql.YEAR, "单位代码", "表号", "行次")
+        declared = {name: f"{kind} NOT NULL" if name in key else kind for name, kind in TYPED.items()}
+        _fill(database, declared, [_plain_row(n, 金额1=b"a" if n == 8 else "1") for n in range(10)])
+        database.execute(f"CREATE UNIQUE INDEX key ON {sql.TABLE} ({', '.join(key)})")
+
+    fast, found, expected = _ways(fill, tmp_path / "f.db")
+    assert not fast
+    assert found == expected
+    assert [text.count(b"\n") for _, text in found] == [5, 5]
 
 
 def test_both_ways_read_the_same_state_of_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
