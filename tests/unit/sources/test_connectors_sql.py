@@ -1,10 +1,19 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
+from typing import Any
 
 import pytest
+import sqlalchemy as sa
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from sources.connectors import sql
 from tests.support.finance_table import line, run, write
@@ -141,3 +150,206 @@ def test_no_message_holds_the_password(address: str) -> None:
     with pytest.raises(Fault) as caught:
         sql.list_arrivals(address, set())
     assert "geheim" not in f"{caught.value} {caught.value.__cause__}"
+
+
+TYPED = {name: "INTEGER" if name in (sql.YEAR, "行次") else "TEXT" for name in sql.COLUMNS}
+UNTYPED = dict.fromkeys(sql.COLUMNS, "")
+# Declared one way, kept another: SQLAlchemy calls these text, SQLite whole numbers.
+MISLABELLED = {**TYPED, "项目": '"VARCHAR(POINT)"', "金额1": '"VARCHAR(POINT)"'}
+
+
+def _plain_row(number: int, **changes: Any) -> dict[str, Any]:
+    row: dict[str, Any] = {name: None if name.startswith("金额") else f" 文{name}𠀀'" for name in sql.COLUMNS}
+    return {**row, sql.AREA: "500103", sql.YEAR: 2022 + number // 5, "行次": number, "金额1": "-12.50", **changes}
+
+
+def _fill(connection: sqlite3.Connection, declared: dict[str, str], rows: Iterable[dict[str, Any]]) -> None:
+    columns = ", ".join(f'"{name}" {kind}' for name, kind in declared.items())
+    connection.execute(f"CREATE TABLE {sql.TABLE} ({columns})")
+    values = [[row[name] for name in sql.COLUMNS] for row in rows]
+    names, marks = ", ".join(f'"{name}"' for name in sql.COLUMNS), ", ".join("?" * len(sql.COLUMNS))
+    connection.executemany(f"INSERT INTO {sql.TABLE} ({names}) VALUES ({marks})", values)
+    connection.commit()
+
+
+def _joined(chunks: Iterable[sql.Chunk]) -> list[tuple[Any, bytes]]:
+    return [(group, b"".join(text for _, text in pieces)) for group, pieces in groupby(chunks, key=itemgetter(0))]
+
+
+def _by_csv_writer(connection: sa.Connection, groups: Sequence[tuple[Any, Any]]) -> Iterator[sql.Chunk]:
+    return sql._by_writer(connection, sql._rows_query(set(), groups, "sqlite"), 0)
+
+
+def _ways(fill: Callable[[sqlite3.Connection], None], file: Path) -> tuple[bool, list[Any], list[Any]]:
+    """Whether SQLite wrote all lines of 2022 to 2025, what the connector gives, and what csv.writer alone gives."""
+    with closing(sqlite3.connect(file)) as database:
+        fill(database)
+    groups = [("500103", year) for year in range(2022, 2026)]
+    calls: list[int] = []
+    writer = sql._by_writer
+
+    def watched(connection: sa.Connection, query: sa.Select[Any], taken: int) -> Iterator[sql.Chunk]:
+        calls.append(taken)
+        return writer(connection, query, taken)
+
+    with pytest.MonkeyPatch.context() as patch, sql._connected(f"sqlite:///{file}") as connection:
+        patch.setattr(sql, "_BATCH", 3)
+        patch.setattr(sql, "_by_writer", watched)
+        given_back = _joined(sql._chunks(connection, groups))
+        fast = not calls
+        return fast, given_back, _joined(_by_csv_writer(connection, groups))
+
+
+@pytest.mark.parametrize("declared", [TYPED, {**TYPED, sql.YEAR: "BIGINT", "项目": "VARCHAR(90) NOT NULL"}])
+def test_sqlite_writes_the_lines_of_a_plain_table(declared: dict[str, str], tmp_path: Path) -> None:
+    rows = [_plain_row(n, 金额2="", 金额3="\x7f\u2028\ufeff;\u3000") for n in reversed(range(17))]
+    fast, found, expected = _ways(lambda database: _fill(database, declared, rows), tmp_path / "f.db")
+    assert fast
+    assert found == expected
+    assert [(year, text.count(b"\n")) for (_, year), text in found] == [(2022, 5), (2023, 5), (2024, 5), (2025, 2)]
+
+
+@pytest.mark.parametrize(
+    ("declared", "odd"),
+    [
+        *((TYPED, {"项目": f"a{mark}b"}) for mark in [",", '"', "\n", "\r", "\t", "\0", "\\", "[", "]", '","', "[[]]"]),
+        *((TYPED, {column: b"a"}) for column in ["项目", "行次", "金额8"]),
+        (TYPED, {"项目": b""}),
+        *((TYPED, {"行次": value}) for value in [0.5, 1e300, float("inf"), None, "b", ""]),
+        *((UNTYPED, {"项目": value}) for value in [0.5, 1, None, "b"]),
+        *((MISLABELLED, {"项目": value}) for value in [0.5, 1]),
+        # What one value has too many another has too few.
+        (MISLABELLED, {"项目": 7, "单位名称": 'a"b'}),
+        (MISLABELLED, {"项目": 7, "单位名称": "a[]b"}),
+    ],
+)
+@pytest.mark.parametrize("number", [0, 5, 16])
+def test_what_sqlite_would_write_otherwise_is_left_to_csv_writer(
+    declared: dict[str, str], odd: dict[str, Any], number: int, tmp_path: Path
+) -> None:
+    """In the first batch, in one of two years, in the last one: no row is lost and none comes twice."""
+    rows = [_plain_row(n, **(odd if n == number else {})) for n in range(17)]
+    fast, found, expected = _ways(lambda database: _fill(database, declared, rows), tmp_path / "f.db")
+    assert not fast
+    assert found == expected
+    assert sum(len(text.splitlines()) for _, text in found) >= 17
+
+
+def _view(database: sqlite3.Connection) -> None:
+    _fill(database, TYPED, [_plain_row(n) for n in range(5)])
+    database.execute(f"ALTER TABLE {sql.TABLE} RENAME TO kept")
+    columns = ", ".join("json('\"x\"') AS 项目" if name == "项目" else f'"{name}"' for name in sql.COLUMNS)
+    database.execute(f"CREATE VIEW {sql.TABLE} AS SELECT {columns} FROM kept")
+
+
+def _generated(database: sqlite3.Connection) -> None:
+    _fill(database, {**TYPED, "json": "TEXT DEFAULT '\"x\"'"}, [_plain_row(n) for n in range(5)])
+    database.execute(f"ALTER TABLE {sql.TABLE} DROP COLUMN 项目")
+    database.execute(f"ALTER TABLE {sql.TABLE} ADD COLUMN 项目 TEXT AS (json(json))")
+
+
+def _utf16(database: sqlite3.Connection) -> None:
+    """All ASCII: with a NUL behind every character it would still pass for UTF-8."""
+    database.execute("PRAGMA encoding = 'UTF-16le'")
+    ascii_only = {name: "a" for name in sql.COLUMNS if name not in (sql.AREA, sql.YEAR, "行次")}
+    _fill(database, TYPED, [_plain_row(n, **ascii_only) for n in range(5)])
+
+
+@pytest.mark.parametrize("fill", [_view, _generated, _utf16])
+def test_a_table_of_another_kind_is_left_to_csv_writer(
+    fill: Callable[[sqlite3.Connection], None], tmp_path: Path
+) -> None:
+    fast, found, expected = _ways(fill, tmp_path / "f.db")
+    assert not fast
+    assert found == expected
+    assert found[0][1].count(b"\n") == 5
+
+
+@pytest.mark.parametrize("broken", [b"\xe4\xb8", b"\xff", b"\xed\xa0\x80", b"\xc0\x80"])
+def test_a_text_that_is_not_utf_8_is_a_fault(broken: bytes, tmp_path: Path) -> None:
+    def fill(database: sqlite3.Connection) -> None:
+        _fill(database, TYPED, [_plain_row(n) for n in range(5)])
+        database.execute(f"UPDATE {sql.TABLE} SET 项目 = CAST(? AS TEXT) WHERE 行次 = 4", (broken,))
+        database.commit()
+
+    with closing(sqlite3.connect(tmp_path / "f.db")) as database:
+        fill(database)
+    with pytest.raises(Fault, match="OperationalError"), sql._connected(f"sqlite:///{tmp_path}/f.db") as connection:
+        list(sql._chunks(connection, [("500103", 2022)]))
+
+
+def test_what_fails_after_good_batches_is_left_to_csv_writer(tmp_path: Path) -> None:
+    """By the key of the table the rows come one by one: the blob is met when two batches are already written."""
+
+    def fill(database: sqlite3.Connection) -> None:
+        key = (sql.AREA, sql.YEAR, "单位代码", "表号", "行次")
+        declared = {name: f"{kind} NOT NULL" if name in key else kind for name, kind in TYPED.items()}
+        _fill(database, declared, [_plain_row(n, 金额1=b"a" if n == 8 else "1") for n in range(10)])
+        database.execute(f"CREATE UNIQUE INDEX key ON {sql.TABLE} ({', '.join(key)})")
+
+    fast, found, expected = _ways(fill, tmp_path / "f.db")
+    assert not fast
+    assert found == expected
+    assert [text.count(b"\n") for _, text in found] == [5, 5]
+
+
+def test_both_ways_read_the_same_state_of_the_database(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line written after the last batch was refused belongs to the next look."""
+    file = tmp_path / "f.db"
+    writer = sql._by_writer
+    with closing(sqlite3.connect(file)) as database:
+        database.execute("PRAGMA journal_mode = wal")
+        _fill(database, TYPED, [_plain_row(n, 项目="a,b" if n == 4 else "a") for n in range(5)])
+
+        def changed(connection: sa.Connection, query: sa.Select[Any], taken: int) -> Iterator[sql.Chunk]:
+            database.execute(f"UPDATE {sql.TABLE} SET 项目 = 'new'")
+            database.commit()
+            return writer(connection, query, taken)
+
+        monkeypatch.setattr(sql, "_BATCH", 2)
+        monkeypatch.setattr(sql, "_by_writer", changed)
+        with sql._connected(f"sqlite:///{file}") as connection:
+            [(_, text)] = _joined(sql._chunks(connection, [("500103", 2022)]))
+    assert text.count(b"\n") == 5
+    assert b"new" not in text
+
+
+_TEXTS = st.one_of(
+    st.text(max_size=6),
+    st.text(alphabet=",\"'\r\n\t\0\\[]{}: 中𠀀\x1f\x7f\x85\u2028null012.e", max_size=6),
+    st.sampled_from(["null", "1", "1.0", "-0.0", "1e5", "true", "{}", "9223372036854775808"]),
+)
+_VALUES = st.one_of(
+    st.none(),
+    st.integers(-(2**63), 2**63 - 1),
+    st.floats(),
+    st.binary(max_size=4),
+    _TEXTS,
+)
+# Mostly what a finance office keeps, so that SQLite writes some of it and csv.writer the rest.
+_FIELDS = st.one_of(st.none(), st.text(alphabet="a中 .7", max_size=4), _VALUES)
+_YEARS = st.sampled_from([2022, 2022.0, "2022", 2023, "2,3", "年", -1])
+
+
+@st.composite
+def _tables(draw: st.DrawFn) -> tuple[dict[str, str], list[dict[str, Any]]]:
+    declared = draw(st.sampled_from([TYPED, UNTYPED, MISLABELLED, dict.fromkeys(sql.COLUMNS, "TEXT")]))
+    odd = draw(st.sets(st.sampled_from(sorted(set(sql.COLUMNS) - {sql.AREA, sql.YEAR})), max_size=4))
+    row = st.fixed_dictionaries({**dict.fromkeys(odd, _FIELDS), sql.YEAR: _YEARS})
+    return declared, [_plain_row(n, **changes) for n, changes in enumerate(draw(st.lists(row, max_size=9)))]
+
+
+@settings(max_examples=150, deadline=None)
+@given(_tables(), st.integers(1, 4))
+def test_both_ways_give_the_same_bytes(table: tuple[dict[str, str], list[dict[str, Any]]], batch: int) -> None:
+    engine = sa.create_engine("sqlite://", poolclass=sa.StaticPool)
+    with pytest.MonkeyPatch.context() as patch, engine.connect() as connection:
+        patch.setattr(sql, "_BATCH", batch)
+        database = connection.connection.driver_connection
+        assert database is not None
+        _fill(database, *table)
+        years = {row["年度"] if isinstance(row["年度"], str) else int(row["年度"]) for row in table[1]}
+        groups = [("500103", year) for year in sorted(years, key=str)]
+        if groups:
+            assert _joined(sql._chunks(connection, groups)) == _joined(_by_csv_writer(connection, groups))
+    engine.dispose()
