@@ -9,7 +9,7 @@ which is many times cheaper than an expression on every cell.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -24,7 +24,7 @@ _MAX_WHOLE: Final = 12
 _PLAIN: Final = np.isin(np.arange(256), np.frombuffer(b"0123456789.-", dtype=np.uint8))
 
 
-def plain_amounts(column: Array, kind: pa.DataType) -> Array | None:
+def plain_amounts(column: Array, kind: pa.Decimal128Type[Any, Any]) -> Array | None:
     """A binary column without nulls as decimals, blank as null; None when a filled cell is anything but an optional
     minus, 1 to 12 digits and, behind a point, one or two further ones."""
     nothing: Array = pa.nulls(len(column), kind)
