@@ -21,8 +21,8 @@ import pyarrow.compute as pc
 from sources.contract import Contract, load
 from sources.labels import key as label_key
 from sources.labels import plain
-from sources.parsers.delimited import find_header_line, open_text, read_columns
-from sources.parsers.grid import TOP_ROWS, UnreadableError, kind, open_workbook
+from sources.parsers.delimited import find_header_line, name_places, open_text, read_columns
+from sources.parsers.grid import TOP_ROWS, NameColumns, UnreadableError, kind, names_apart, open_workbook
 from warehouse.errors import Fault
 from warehouse.files import sha256_bytes, write_atomic
 from warehouse.home_key import load_or_create_key
@@ -91,7 +91,7 @@ def names_in(original: Path, contract: Contract) -> set[str]:
     wanted = {label_key(label) for label in contract.unread.names}
     with original.open("rb") as handle:
         text = kind(handle.read(8)) in {"text", "empty"}
-    raw = _from_csv(original.read_bytes(), contract, wanted) if text else _from_workbook(original, wanted)
+    raw = _from_csv(original, contract) if text else _from_workbook(original, wanted)
     return {name for name in map(_spelled, raw) if len(name) > 1}
 
 
@@ -100,20 +100,24 @@ def _spelled(name: str) -> str:
     return name if name.isalpha() and len(name) < len(name.encode()) else plain(name)
 
 
-def _from_csv(data: bytes, contract: Contract, wanted: set[str]) -> set[str]:
+def _from_csv(original: Path, contract: Contract) -> set[str]:
+    """The parser's pass over the same file has taken the columns out already; without one this is done here."""
+    columns = (names_apart() or {}).get(original) or _name_columns(original.read_bytes(), contract)
+    found: set[str] = set()
+    for array in columns.arrays:
+        found |= {value.decode(columns.encoding, errors="replace") for value in pc.unique(array).to_pylist() if value}
+    return found
+
+
+def _name_columns(data: bytes, contract: Contract) -> NameColumns:
     source = open_text(data)
     [table] = contract.tables
     header = find_header_line(source, contract, table)
-    if header is None:
-        return set()
-    places = {f"n{at}": at for at, label in enumerate(header.labels) if label_key(label) in wanted}
-    if not places:
-        return set()
+    places = {} if header is None else name_places(header, contract)
+    if header is None or not places:
+        return NameColumns([], source.encoding)
     columns = read_columns(source, header, places)
-    found: set[str] = set()
-    for array in columns.arrays.values():
-        found |= {value.decode(columns.encoding, errors="replace") for value in pc.unique(array).to_pylist() if value}
-    return found
+    return NameColumns(list(columns.arrays.values()), columns.encoding)
 
 
 def _from_workbook(original: Path, wanted: set[str]) -> set[str]:

@@ -266,12 +266,16 @@ def _check_tables(job: Job, result: ParseResult) -> None:
     expected = feed_tables(job.feed)
     if set(result.tables) != set(expected):
         raise Fault(f"解析结果的记录表是 {sorted(result.tables)}，应为 {expected}。")
-    for table, path in result.tables.items():
-        check_schema(table, pq.read_schema(path))
-    if len(expected) == 1:
-        stored = pq.read_metadata(result.tables[expected[0]]).num_rows
-        if stored != result.rows_accepted:
-            raise Fault(f"记录文件有 {stored} 行，而接收行数是 {result.rows_accepted}。")
+    stored = {table: _stored(table, path) for table, path in result.tables.items()}
+    if len(expected) == 1 and stored[expected[0]] != result.rows_accepted:
+        raise Fault(f"记录文件有 {stored[expected[0]]} 行，而接收行数是 {result.rows_accepted}。")
+
+
+def _stored(table: str, path: Path) -> int:
+    """Rows of a record file as it lies on disk. Raises Fault when its columns are not those agreed."""
+    with pq.ParquetFile(path) as file:
+        check_schema(table, file.schema_arrow)
+        return file.metadata.num_rows
 
 
 def _refused(result: ParseResult, findings: Sequence[Finding]) -> Outcome:

@@ -260,9 +260,10 @@ def check_schema(table: str, actual: pa.Schema) -> None:
     expected = RECORD_SCHEMAS.get(table)
     if expected is None:
         raise Fault(f"没有名为 {table} 的记录表。")
+    if expected.names == actual.names and expected.types == actual.types:
+        return
     differing = sorted(set(_signature(expected)) ^ set(_signature(actual)))
-    if differing or expected.names != actual.names:
-        raise Fault(f"记录表 {table} 的列或类型与约定不符：{differing or actual.names}。")
+    raise Fault(f"记录表 {table} 的列或类型与约定不符：{differing or actual.names}。")
 
 
 def _signature(schema: pa.Schema) -> Iterable[tuple[str, str]]:

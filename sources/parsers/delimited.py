@@ -13,6 +13,7 @@ import io
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Final, Literal
 
 import numpy as np
@@ -24,7 +25,7 @@ from sources.contract import Contract, SourceColumn
 from sources.labels import key, plain
 from sources.parsers import arrow
 from sources.parsers.arrow import Array
-from sources.parsers.grid import UnreadableError
+from sources.parsers.grid import NameColumns, UnreadableError, names_apart
 from sources.parsers.numbers import code_text
 from sources.parsers.result import Reporter
 
@@ -76,8 +77,12 @@ def open_text(data: bytes) -> Source:
     return Source(bare, "utf-8")
 
 
-def open_csv(data: bytes, table: str, reporter: Reporter) -> Columns | None:
-    """Open a CSV and take the wanted columns out; None when the delivery is refused. Raises UnreadableError."""
+def open_csv(data: bytes, table: str, reporter: Reporter, *, names_of: Path | None = None) -> Columns | None:
+    """Open a CSV and take the wanted columns out; None when the delivery is refused. Raises UnreadableError.
+
+    With `names_of` (the file) the columns of names are taken out in the same pass, where somebody may ask for them, and
+    kept apart (`names_apart`): they are not among the columns returned.
+    """
     if not data[:4096].strip() and not data.strip():
         raise UnreadableError("文件为空")
     source = open_text(data)
@@ -85,7 +90,27 @@ def open_csv(data: bytes, table: str, reporter: Reporter) -> Columns | None:
     if header is None:
         raise UnreadableError("找不到表头行")
     wanted = match_headers(header.labels, table, reporter)
-    return None if reporter.refused else read_columns(source, header, wanted)
+    if reporter.refused:
+        return None
+    apart = names_apart()
+    if names_of is None or apart is None:
+        return read_columns(source, header, wanted)
+    columns, apart[names_of] = _with_names(source, header, wanted, name_places(header, reporter.contract))
+    return columns
+
+
+def name_places(header: HeaderLine, contract: Contract) -> dict[str, int]:
+    """Where the columns of names stand: 0-based positions under names no wanted column has."""
+    named = {key(label) for label in contract.unread.names}
+    return {f"name {at}": at for at, label in enumerate(header.labels) if key(label) in named}
+
+
+def _with_names(
+    source: Source, header: HeaderLine, wanted: dict[str, int], names: dict[str, int]
+) -> tuple[Columns, NameColumns]:
+    both = read_columns(source, header, wanted | names)
+    found = NameColumns([both.arrays[name] for name in names], both.encoding)
+    return replace(both, arrays={name: both.arrays[name] for name in wanted}, places=wanted), found
 
 
 def without_blank_rows(columns: Columns) -> Columns:
@@ -224,7 +249,7 @@ def _read(
             invalid_row_handler=note if ragged is not None else None,
         ),
         convert_options=pacsv.ConvertOptions(
-            include_columns=[names[at] for at in wanted.values()],
+            include_columns=[names[at] for at in dict.fromkeys(wanted.values())],
             column_types=dict.fromkeys(names, pa.binary()),
             strings_can_be_null=False,
             check_utf8=False,

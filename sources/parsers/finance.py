@@ -20,13 +20,14 @@ import pyarrow as pa
 from sources.codelists import areas, code_list
 from sources.contract import SourceColumn, load
 from sources.parsers import arrow
+from sources.parsers.amounts import plain_amounts
 from sources.parsers.arrow import Array, Bools
 from sources.parsers.census_profile import SCHOOL_CODE
 from sources.parsers.delimited import Columns, open_csv, report_ragged, without_blank_rows
 from sources.parsers.grid import UnreadableError
 from sources.parsers.numbers import NotANumberError, code_text, decimal
 from sources.parsers.result import Identity, ParseResult, Reporter, finish, record_table, refusal
-from sources.parsers.vectors import Labels, labels, report_repeated, report_rows, year_of
+from sources.parsers.vectors import Labels, all_differ, labels, report_repeated, report_rows, year_of
 from warehouse.clock import SHANGHAI
 
 TABLE: Final = "education_finance__line"
@@ -141,20 +142,19 @@ def _records(lines: _Lines, identity: Identity, delivery_id: str) -> pa.Table:
     _check(lines)
     amounts = {name: _amount(lines, name) for name in _AMOUNTS}
     values = lines.values
-    forms = values["form"].mapped(code_list("finance_form").find)
-    units = values["unit_code"].mapped(code_text)
-    numbers = values["line_no"].mapped(_line_text)
-    report_repeated(
-        lines.reporter, "finance.duplicate_key", [units, forms, numbers], lines.bad, lines.columns.row_numbers
-    )
+    keys = {name: values[name].mapped(read) for name, read in _KEY.items()}
+    if not all_differ([values[name].numbered(read) for name, read in _KEY.items()], ~lines.bad):
+        report_repeated(
+            lines.reporter, "finance.duplicate_key", list(keys.values()), lines.bad, lines.columns.row_numbers
+        )
     stamps = pa.array([timestamp(text) for text in values["updated_at"].values], pa.timestamp("us"))
     by_row: dict[str, Array] = {
-        "unit_code": units,
+        "unit_code": keys["unit_code"],
         "unit_name": values["unit_name"].mapped(str),
         "school_code": _text(lines, "school_code"),
         "school_kind_code": values["school_kind_code"].mapped(code_list("school_kind_finance").find),
-        "form": forms,
-        "line_no": numbers.cast(pa.int32()),
+        "form": keys["form"],
+        "line_no": keys["line_no"].cast(pa.int32()),
         "item": values["item"].mapped(str),
         "updated_at": arrow.take(stamps, values["updated_at"].codes),
         "row_no": pa.array(lines.columns.row_numbers, pa.int32()),
@@ -191,6 +191,18 @@ def _line_text(text: str) -> str | None:
     return str(int(bare)) if good else None
 
 
+def _form_code(text: str) -> str | None:
+    return code_list("finance_form").find(text)
+
+
+# What no two lines of a delivery may share, and what of its text counts.
+_KEY: Final[dict[str, Callable[[str], str | None]]] = {
+    "unit_code": code_text,
+    "form": _form_code,
+    "line_no": _line_text,
+}
+
+
 def _text(lines: _Lines, name: str) -> Array:
     found = lines.values.get(name)
     return arrow.repeat("", pa.string(), lines.count) if found is None else found.mapped(code_text)
@@ -204,6 +216,8 @@ def _amount(lines: _Lines, name: str) -> Array:
     raw = lines.columns.arrays.get(name)
     if raw is None:
         return pa.nulls(lines.count, _YUAN)
+    if (amounts := plain_amounts(raw, _YUAN)) is not None:
+        return amounts
     plain = arrow.matches(raw, _PLAIN_AMOUNT)
     amounts = arrow.text_where(raw, plain).cast(_YUAN)
     rest = np.flatnonzero(~plain & (arrow.lengths(raw) > 0))

@@ -11,7 +11,7 @@ import zipfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -19,6 +19,7 @@ from typing import Any, Final
 from python_calamine import CalamineError, CalamineSheet, CalamineWorkbook, PasswordError
 
 from sources.labels import plain
+from sources.parsers.arrow import Array
 from sources.parsers.numbers import code_text
 from sources.parsers.package import BROKEN_ZIP, MAX_COLUMNS, OLE_MAGIC, ZIP_MAGIC, UnreadableError, guard_whole, inspect
 
@@ -26,11 +27,13 @@ __all__ = [
     "Cell",
     "Grid",
     "IndexRow",
+    "NameColumns",
     "UnreadableError",
     "Workbook",
     "column_letter",
     "is_workbook",
     "kind",
+    "names_apart",
     "open_workbook",
     "opened_once",
 ]
@@ -212,14 +215,31 @@ class Workbook:
         return Grid(name, _with_marks(rows, self._uncalculated.get(name, ())), merged)
 
 
-_open: ContextVar[dict[Path, Workbook] | None] = ContextVar("open_workbooks", default=None)
+@dataclass(frozen=True)
+class NameColumns:
+    """Columns of names as raw bytes, and how they decode. Only `sources.known_names` asks for them."""
+
+    arrays: list[Array] = field(repr=False)
+    encoding: str
+
+
+@dataclass(frozen=True)
+class _Opened:
+    """What is shared within `opened_once`: workbooks, and the columns of names that one pass over a text took out
+    beside those of the parser, which never sees them."""
+
+    workbooks: dict[Path, Workbook] = field(default_factory=dict, repr=False)
+    names: dict[Path, NameColumns] = field(default_factory=dict, repr=False)
+
+
+_open: ContextVar[_Opened | None] = ContextVar("opened", default=None)
 
 
 @contextmanager
 def opened_once() -> Iterator[None]:
-    """Within the block a workbook is opened and its sheets are read once, whoever asks `open_workbook` for it. The file
-    must stay as it is meanwhile."""
-    token = _open.set({})
+    """Within the block a workbook is opened and its sheets are read once, whoever asks `open_workbook` for it, and a
+    text is gone through once for records and names. The file must stay as it is meanwhile."""
+    token = _open.set(_Opened())
     try:
         yield
     finally:
@@ -228,12 +248,18 @@ def opened_once() -> Iterator[None]:
 
 def open_workbook(source: Path) -> Workbook:
     """The workbook, its grids shared with everybody who asked within `opened_once`. Raises UnreadableError."""
-    known = _open.get()
-    if known is None:
+    opened = _open.get()
+    if opened is None:
         return Workbook(source)
-    if source not in known:
-        known[source] = Workbook(source)
-    return known[source]
+    if source not in opened.workbooks:
+        opened.workbooks[source] = Workbook(source)
+    return opened.workbooks[source]
+
+
+def names_apart() -> dict[Path, NameColumns] | None:
+    """Where the columns of names of texts are kept for `sources.known_names`; None outside `opened_once`."""
+    opened = _open.get()
+    return None if opened is None else opened.names
 
 
 def _with_marks(rows: list[list[Cell]], places: Iterable[tuple[int, int]]) -> list[list[Cell]]:

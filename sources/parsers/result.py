@@ -8,7 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from functools import cache
 from pathlib import Path
+from typing import Any, Final
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -133,10 +135,35 @@ def record_table(name: str, by_row: Mapping[str, Array], constant: Mapping[str, 
     return pa.table([columns[column] for column in schema.names], schema=schema)
 
 
+# Columns in which hardly any value comes twice (and all amounts): looking for repetitions there costs time and saves
+# nothing. Everywhere else a dictionary leaves so little that the quickest compression will do.
+SCATTERED: Final = frozenset({"person_key", "source_cell", "original", "row_no"})
+# What whole files are left out of a query by. Least and greatest values of other columns would be found for nobody.
+CHOSEN_BY: Final = frozenset({"stat_year", "fiscal_year", "area_code", "delivery_id"})
+# In a table this short, what is done once for each column takes longer than its rows.
+FEW_ROWS: Final = 500
+
+
 def write_table(out_dir: Path, name: str, table: pa.Table) -> Path:
-    """Write one record table as Parquet (zstd) with exactly its schema. Raises ArrowInvalid when it does not fit."""
+    """Write one record table as Parquet with exactly its schema; the same rows always give the same bytes. Raises
+    ArrowInvalid when it does not fit."""
     schema = RECORD_SCHEMAS[name]
     path = out_dir / f"{name}.parquet"
     fitting = table if table.schema.equals(schema) else table.select(schema.names).cast(schema)
-    pq.write_table(fitting, path, compression="zstd")
+    pq.write_table(fitting, path, **_storage(name, short=table.num_rows < FEW_ROWS))
     return path
+
+
+@cache
+def _storage(name: str, *, short: bool) -> dict[str, Any]:
+    """How the columns of a record table are stored. Their Parquet types say all there is to their Arrow types."""
+    schema = RECORD_SCHEMAS[name]
+    scattered = {column.name for column in schema if column.name in SCATTERED or pa.types.is_decimal(column.type)}
+    common = {"store_schema": False, "write_statistics": [column for column in schema.names if column in CHOSEN_BY]}
+    if short:
+        return common | {"compression": "snappy", "use_dictionary": False}
+    return common | {
+        "compression": {column: "zstd" if column in scattered else "snappy" for column in schema.names},
+        "use_dictionary": [column for column in schema.names if column not in scattered],
+        "column_encoding": {"row_no": "DELTA_BINARY_PACKED"},
+    }

@@ -114,7 +114,7 @@ def _open(snapshot: Path, reporter: Reporter) -> tuple[str, Columns] | None:
     with snapshot.open("rb") as handle:
         found = kind(handle.read(8))
     if found in {"text", "empty"}:
-        columns = open_csv(snapshot.read_bytes(), "teacher", reporter)
+        columns = open_csv(snapshot.read_bytes(), "teacher", reporter, names_of=snapshot)
         return None if columns is None else ("", columns)
     book = open_workbook(snapshot)
     for name in book.sheet_names:

@@ -6,6 +6,7 @@ contract).
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from sources.parsers.grid import column_letter
 from sources.parsers.result import Reporter
 
 _YEAR: Final = re.compile(r"((?:19|20)\d{2})(?:\.0)?(?:年|学年|年度)?")
+_MOST_NUMBERS: Final = 2**62
 _EDGES: Final = " \t\u3000\xa0\u200b\ufeff\r\n"
 
 
@@ -43,6 +45,12 @@ class Labels:
         """Rows whose text satisfies the function."""
         hits = np.array([function(value) for value in self.values], dtype=np.bool_)
         return hits[self.codes] if len(hits) else np.zeros(len(self.codes), dtype=np.bool_)
+
+    def numbered(self, function: Callable[[str], str | None]) -> npt.NDArray[np.int64]:
+        """A number for each row, from 0 and the same wherever the function gives the same."""
+        numbers: dict[str | None, int] = {}
+        by_value = [numbers.setdefault(function(value), len(numbers)) for value in self.values]
+        return np.array(by_value, dtype=np.int64)[self.codes]
 
     @property
     def blank(self) -> Bools:
@@ -80,6 +88,22 @@ def report_rows(
         number = int(row_numbers[row])
         cell = f"{letter}{number}" if letter else None
         reporter.add(rule, sheet=sheet, row=number, column=column.info.header, cell=cell, value=value)
+
+
+def all_differ(keys: Sequence[npt.NDArray[np.int64]], rows: Bools) -> bool:
+    """True when no two of these rows have the same numbers in all keys; False also where there are too many to tell."""
+    sizes = [int(numbers.max(initial=0)) + 1 for numbers in keys]
+    if math.prod(sizes) > _MOST_NUMBERS:
+        return False
+    combined = np.zeros(np.count_nonzero(rows), dtype=np.int64)
+    for numbers, size in zip(keys, sizes, strict=True):
+        combined = combined * size + numbers[rows]
+    # A delivery in order needs no sorting.
+    return _ascending(combined) or _ascending(np.sort(combined))
+
+
+def _ascending(numbers: npt.NDArray[np.int64]) -> bool:
+    return bool((numbers[1:] > numbers[:-1]).all())
 
 
 def report_repeated(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from contextlib import closing
 from datetime import date, datetime
 from pathlib import Path
@@ -10,8 +11,11 @@ import pytest
 
 from sources.contract import feeds, load
 from sources.intake import scan, take_in
-from sources.known_names import known_names, names_in
-from sources.parsers.grid import Workbook
+from sources.known_names import known_names, marks_in, names_in
+from sources.parsers import delimited
+from sources.parsers.delimited import Columns, open_csv
+from sources.parsers.grid import Workbook, names_apart, opened_once
+from sources.parsers.result import Reporter
 from sources.reading import Job, read_delivery
 from tests.support import good_deliveries as good
 from warehouse.archive import store_bytes
@@ -139,6 +143,53 @@ def test_a_register_is_opened_once_for_records_names_and_marked_copy(
         assert outcome.marked is not None
         assert outcome.names is not None
         assert opened == [original] * number
+
+
+@pytest.mark.parametrize("damage", ["", ",一格太多"])
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-8", "utf-16"])
+def test_a_text_is_gone_through_once_for_records_and_names(
+    encoding: str, damage: str, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = good.table_csv(list(rows()[0]), rows(), "utf-8").decode("utf-8-sig").rstrip("\r\n") + damage
+    row = handed_in(home, text.encode(encoding))
+    original = home.archive / row.sha256[:2] / row.sha256
+    alone = marks_in(original, row.feed, b"k" * 32)
+    passes: list[Columns] = []
+    read = delimited.read_columns
+
+    def counted(source: delimited.Source, header: delimited.HeaderLine, wanted: dict[str, int]) -> Columns:
+        passes.append(read(source, header, wanted))
+        return passes[-1]
+
+    monkeypatch.setattr(delimited, "read_columns", counted)
+    monkeypatch.setattr("sources.known_names.read_columns", counted)
+    outcome = read_delivery(Job(row.feed, original, "名册.csv", row.delivery_id, b"k" * 32, tmp_path))
+    assert outcome.names is not None
+    assert outcome.names.tolist() == alone.tolist()
+    assert len(passes) == 1
+    assert not any(name in repr(outcome) or name.encode() in pickle.dumps(outcome) for name in PEOPLE)
+
+
+def test_the_parser_gets_no_names(tmp_path: Path) -> None:
+    register = tmp_path / "register"
+    register.write_bytes(good.table_csv(list(rows()[0]), rows()))
+    with opened_once():
+        found = open_csv(register.read_bytes(), "teacher", Reporter(load("teacher_register")), names_of=register)
+        apart = names_apart()
+    assert found is not None
+    assert apart is not None
+    assert names_apart() is None
+    assert (
+        set(found.arrays)
+        == set(found.places)
+        <= {column.name for column in load("teacher_register").columns("teacher")}
+    )
+    held = {cell.decode(found.encoding) for array in found.arrays.values() for cell in array.to_pylist()}
+    assert not held & set(PEOPLE)
+    assert {cell.decode(found.encoding) for array in apart[register].arrays for cell in array.to_pylist()} == set(
+        PEOPLE
+    )
+    assert "测" not in repr(apart)
 
 
 def test_another_home_marks_the_same_name_otherwise(home: Home, tmp_path: Path) -> None:
