@@ -8,6 +8,7 @@ already, it is a fork and waits at once.
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -165,7 +166,10 @@ def serve() -> int:
     """What the process does: parse, wait for one line with arguments and variables as JSON, run them. Events go to
     standard output. Without a line (nobody needed it, or its parent is gone) it ends at once. Returns dbt's exit code.
     """
-    return _obey(_parse())
+    code = _obey(_parse())
+    # The process ends now: it need not look through all that it holds for what could be freed.
+    gc.freeze()
+    return code
 
 
 def _parse() -> Manifest | None:
