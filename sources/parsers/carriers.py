@@ -86,6 +86,9 @@ def _carrier(data: bytes, agreed: Collection[Carrier]) -> Carrier:
 
 def cell_text(value: object) -> str:
     """A cell as text: numbers exactly, dates by ISO, nothing as ''. Raises ValueError for lists and objects."""
+    if isinstance(value, str):
+        shown = value if value.isprintable() else "".join(one if one.isprintable() else " " for one in value)
+        return shown.strip(_EDGES)
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -94,9 +97,7 @@ def cell_text(value: object) -> str:
         return value.isoformat()
     if isinstance(value, int | float | Decimal):
         return str(value)
-    if not isinstance(value, str):
-        raise ValueError("单元格里不是单个的值")  # noqa: TRY004 - one kind of error for callers
-    return "".join(character if character.isprintable() else " " for character in value).strip(_EDGES)
+    raise ValueError("单元格里不是单个的值")
 
 
 # -- JSON -------------------------------------------------------------------------------------------------------------

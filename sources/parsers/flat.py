@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from decimal import Decimal
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,12 +53,12 @@ class _Reading:
         """The feed's contract."""
         return self.reporter.contract
 
-    @property
+    @cached_property
     def record_table(self) -> str:
         """The record table the rows go into."""
         return f"{self.contract.feed}__{self.table}"
 
-    @property
+    @cached_property
     def columns(self) -> dict[str, SourceColumn]:
         """The table's columns by name."""
         return {column.name: column for column in self.contract.columns(self.table)}
@@ -329,6 +330,8 @@ def _empty(reading: _Reading, column: SourceColumn) -> Record:
 
 def _note_conversion(reading: _Reading, column: SourceColumn, unit: str) -> None:
     """Say once for each column that its figures came in another unit than agreed."""
+    if not unit or unit == column.info.unit:
+        return
     known = unit_of(unit)
     agreed = unit_of(column.info.unit)
     if known is None or agreed is None or known == agreed or (column.name, known.code) in reading.converted:
@@ -453,5 +456,7 @@ def _number(text: str) -> Decimal | None:
 
 def _as_table(name: str, records: list[Record], delivery_id: str) -> pa.Table:
     schema = RECORD_SCHEMAS[name]
+    if not records:
+        return schema.empty_table()
     lineage: Mapping[str, Any] = {"delivery_id": delivery_id, "member": "", "sheet": ""}
     return pa.Table.from_pylist([{**lineage, **record} for record in records], schema=schema)
