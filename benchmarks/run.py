@@ -5,7 +5,7 @@ Belongs here: the order of rounds and the table. What does not: running and samp
 `docs/performance.md`. Rounds of what is compared alternate, so that a noisy minute harms both sides.
 
     python benchmarks/run.py [--profile city|small] [--years 2020-2025] [--rounds 3] [--only a,b,d] [--events 20]
-                             [--growth small|city] [--times 1,2,4,8] [--analyst city|small] [--analyst-years 2025]
+                             [--growth city|small] [--times 1,2,4,8] [--analyst city|small] [--analyst-years 2025]
                              [--work DIR]
 
 With --work, what is measured lies in DIR/bench.json after every round, and samples and homes there are used again.
@@ -65,7 +65,7 @@ class Session:
     analyst_profile: str = "city"
     analyst_years: tuple[int, ...] = ()
     events: int = 20
-    growth_profile: str = "small"
+    growth_profile: str = "city"
     growth: tuple[int, ...] = ()
     conditions: list[str] = field(default_factory=list)
     series: dict[str, Series] = field(default_factory=dict)
@@ -247,7 +247,7 @@ def measure_warm(session: Session) -> None:
 
 
 def measure_analyst(session: Session) -> None:
-    """Row c: both on a city of the analyst's years; the large one of one year unless asked otherwise."""
+    """Row c: both on a city of the analyst's years; the whole one unless asked otherwise."""
     profile, years = session.analyst_profile, session.analyst_years
     sample = city(session.work / f"sample-{profile}-{years[0]}-{years[-1]}", profile, years)
     stations: list[dict[str, float]] = []
@@ -343,17 +343,19 @@ def measure_gate(session: Session) -> None:
 
 
 def measure_growth(session: Session) -> None:
-    """Row f: one year of a city with so many times the schools, one cold run each."""
+    """Row f: one year of a city with so many times the schools, the sizes in turn."""
     home = Home(session.work / "cold")
-    last = session.years[-1:]
-    for number, factor in enumerate(session.growth, start=1):
-        profile = session.growth_profile if factor == 1 else f"{session.growth_profile}-x{factor}"
-        name = f"{factor} times the schools"
-        TITLES[name] = f"f  eduplan cold, {name} of the {session.growth_profile} city, {last[0]}"
-        sample = city(session.work / f"sample-{profile}-{last[0]}-{last[0]}", profile, last)
-        eduplan_cold(session, name, sample, home)
-        if later := session.growth[number:]:
-            estimate("growth, if linear,", len(later), session.of(name).seconds[0] * sum(later) / factor / len(later))
+    last = session.years[-1]
+    for number in range(session.rounds):
+        for factor in session.growth:
+            profile = session.growth_profile if factor == 1 else f"{session.growth_profile}-x{factor}"
+            name = f"{factor} times the schools"
+            TITLES[name] = f"f  eduplan cold, {name} of the {session.growth_profile} city, {last}"
+            sample = city(session.work / f"sample-{profile}-{last}-{last}", profile, (last,))
+            eduplan_cold(session, name, sample, home)
+        if number == 0:
+            taken = sum(session.of(f"{factor} times the schools").seconds[0] for factor in session.growth)
+            estimate("rounds of f", session.rounds - 1, taken)
     shutil.rmtree(home.root, ignore_errors=True)
 
 
@@ -400,11 +402,11 @@ def options_of(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default=",".join(EVERYTHING), help="rows to measure, e.g. a,b,d")
     parser.add_argument("--analyst", choices=("city", "small"), default="city", help="the city of row c")
-    parser.add_argument("--analyst-years", default="2025", help="its years")
+    parser.add_argument("--analyst-years", help="its years; those of --years unless told")
     parser.add_argument(
         "--events", type=int, default=20, help="of row d before and after history grew, of row g each way"
     )
-    parser.add_argument("--growth", choices=("city", "small"), default="small", help="the city whose schools multiply")
+    parser.add_argument("--growth", choices=("city", "small"), default="city", help="the city whose schools multiply")
     parser.add_argument("--times", default=GROWTH, help="how many times the schools, e.g. 1,2")
     parser.add_argument("--work", type=Path, help="folder to work in; kept, and its samples are used again")
     return parser.parse_args(arguments)
@@ -421,7 +423,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     work.mkdir(parents=True, exist_ok=True)
     years = years_of(options.profile, options.years)
     session = Session(work.resolve(), options.rounds, years, options.profile, options.analyst)
-    session.analyst_years = years_of(options.analyst, options.analyst_years)
+    session.analyst_years = years_of(options.analyst, options.analyst_years or options.years)
     session.events, session.growth_profile, session.conditions = options.events, options.growth, conditions
     session.growth = tuple(sorted(int(factor) for factor in options.times.split(",")))
     try:

@@ -47,6 +47,18 @@ def test_help_is_chinese_first_and_imports_nothing_heavy(tmp_path: Path) -> None
     assert [name for name in [*COMMANDS, "plan"] if name not in done.stdout] == []
 
 
+def test_a_command_that_ends_frees_nothing_one_by_one(tmp_path: Path) -> None:
+    # What was registered first comes last, when everything is frozen.
+    code = (
+        "import atexit, gc; atexit.register(lambda: print(gc.get_freeze_count() > 0));"
+        "from orchestration.cli import main; main(['--help']); print(gc.get_freeze_count())"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment(tmp_path), capture_output=True, text=True, check=True, timeout=60
+    )
+    assert done.stdout.splitlines()[-2:] == ["0", "True"]
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_that_starts_in_chinese(command: str) -> None:
     found = next(c for c in commands.app.registered_commands if (c.name or c.callback.__name__) == command)

@@ -93,6 +93,26 @@ def test_nothing_new_means_nothing_to_do(home: Home, ledger: Ledger) -> None:
     assert arrivals(home, ledger) == []
 
 
+@pytest.mark.parametrize(
+    ("files", "groups", "expected"),
+    [(6, 2, "fffgfffg"), (5, 2, "ffgffgf"), (1, 3, "fggg"), (0, 2, "gg"), (3, 0, "fff")],
+)
+def test_files_and_groups_of_rows_alternate(files: int, groups: int, expected: str) -> None:
+    many, few = ([letter] * count for letter, count in (("f", files), ("g", groups)))
+    every = max(1, files // max(1, groups))
+    assert "".join(intake._alternating(iter(many), iter(few), every)) == expected
+
+
+def test_many_files_keep_their_order_and_their_own_troubles(home: Home, ledger: Ledger) -> None:
+    for number in range(3 * intake.COPYING):
+        put(home, f"{number:02d}.xlsx", document(area=f"5001{number:02d}"), at=1_700_000_000 + number)
+    found = arrivals(home, ledger)
+    (home.inbox / FEED / "05.xlsx").unlink()
+    report = take_in(home, ledger, found, parse=tiny_parser.parse, workers=1)
+    assert [row.file_name for row in report.deliveries] == [f"{n:02d}.xlsx" for n in range(12) if n != 5]
+    assert report.problems == ["文件“05.xlsx”在收取前被移走。"]
+
+
 def test_the_same_bytes_under_other_names_are_one_delivery(home: Home, ledger: Ledger) -> None:
     for name in ("a.xlsx", "b.xlsx"):
         put(home, name, document())

@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import sqlite3
 from datetime import date
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 
 from tests.support.candidate_kit import delivery, judged, make_candidate
 from tests.support.rows import NOON, row
-from warehouse.entering import ArrivalEvent
+from warehouse.entering import ArrivalEvent, Reading
 from warehouse.errors import Fault
 from warehouse.journal import check_chain, next_entry
 from warehouse.ledger import Ledger, select_active
@@ -85,6 +86,33 @@ def test_read_again_under_a_new_contract_it_keeps_its_place(ledger: Ledger) -> N
     assert ids(ledger.active_set({"school_census": "v1"})) == ["db"]
     assert ledger.active_set({"school_census": "v3"}) == []
     assert ledger.unread({"school_census": "v2"}) == []
+
+
+@given(st.data())
+def test_a_batch_leaves_what_its_entries_leave_one_by_one(data: st.DataObject) -> None:
+    names, versions = st.sampled_from("abc"), st.sampled_from(["v1", "v2"])
+    readings = st.builds(
+        lambda name, version, arrival: Reading(
+            row(name, contract_version=version), 7, arrival, {f"records/{name}.parquet": version}
+        ),
+        names,
+        versions,
+        st.none() | names.map(lambda name: event(version=name)),
+    )
+    entries = data.draw(st.lists(readings | names.map(lambda name: event(version=name, outcome="duplicate"))))
+    cut = data.draw(st.integers(0, len(entries)))
+    with TemporaryDirectory() as folder:
+        together, one_by_one = (Ledger(f"sqlite:///{folder}/{name}.db") for name in ("together", "one"))
+        for batch in (entries[:cut], entries[cut:]):
+            together.record_all(batch)
+        for entry in entries:
+            one_by_one.record_all([entry])
+        told = [[(one.seq, one.kind, one.payload) for one in each.journal_entries()] for each in (together, one_by_one)]
+        assert told[0] == told[1]
+        assert together.findings() == one_by_one.findings() == []
+        assert together.deliveries() == one_by_one.deliveries()
+        together.close()
+        one_by_one.close()
 
 
 def test_an_older_correction_arriving_late_does_not_win() -> None:
