@@ -77,8 +77,12 @@ def enter(
     # A delivery points to its snapshot: that comes first.
     for table in (t.journal, t.event, t.snapshot, t.delivery, t.record_file):
         if rows := batch.rows.get(table.name):
-            connection.execute(table.insert(), rows)
+            _write(connection, table, rows)
     return batch.last
+
+
+def _write(connection: sa.Connection, table: sa.Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    connection.execute(table.insert(), rows)
 
 
 @dataclass

@@ -53,7 +53,7 @@ KILLS = {
     "after landing, before it is archived": ("tests.support.candidate_kit:store_bytes", "before"),
     "archived, before it is read": ("tests.support.candidate_kit:store_bytes", "after"),
     "read, before the ledger knows": ("warehouse.ledger:Ledger.record_all", "before"),
-    "in the middle of the ledger's entry": ("warehouse.ledger:_insert_snapshot", "after"),
+    "in the middle of the ledger's entry": ("warehouse.entering:_write", "after"),
     "entered, before anything is built": ("warehouse.ledger:Ledger.record_all", "after"),
     "with an empty work directory": ("warehouse.candidate:take_lease", "before"),
     "with a leased work directory": ("warehouse.candidate:take_lease", "after"),
