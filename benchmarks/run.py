@@ -147,12 +147,21 @@ def child(session: Session, home: Home, *arguments: str, script: str = "child.py
     to rounds.jsonl as it prints them."""
     env = {**environment(home), "BENCH_LOG": str(session.work / "rounds.jsonl")}
     every = SELDOM if script in {LATENCY, WAYS} else SAMPLE_EVERY
-    ran = run([str(HERE / script), *arguments], env=env, log=session.work / "child.log", every=every)
+    ran = run([*started(script), *arguments], env=env, log=session.work / "child.log", every=every)
     found = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
     for entry in found:
         entry["peak_mib"] = ran.peak_mib
         say(f"  {entry.get('way', arguments[0])} {entry['round']}: {entry['seconds']:.2f} s")
     return [entry for entry in found if entry["round"]]
+
+
+def started(script: str) -> list[str]:
+    """How a script of this room is started. Not by its name where worker processes follow: each of them would import it
+    first, with all it imports."""
+    if script in {LATENCY, WAYS}:
+        return [str(HERE / script)]
+    name = script.removesuffix(".py")
+    return ["-c", f"import sys; sys.path.insert(0, {str(HERE)!r}); from {name} import main; main(sys.argv[1:])"]
 
 
 def remember(session: Session, name: str, rounds: Sequence[dict[str, float]]) -> None:
