@@ -237,7 +237,7 @@ class Catalogue(_Strict):
         return sha256_bytes(canonical_json(self.model_dump(mode="json")))
 
 
-class _NoDuplicates(yaml.SafeLoader):
+class _NoDuplicates(yaml.CSafeLoader):
     """Refuses a key that stands twice: PyYAML would keep the last in silence."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
@@ -268,7 +268,7 @@ def read_catalogue(folder: Path) -> Catalogue:
 
 def _read_yaml(path: Path) -> dict[str, Any]:
     try:
-        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_NoDuplicates)  # noqa: S506 - a SafeLoader
+        document = yaml.load(path.read_text(encoding="utf-8"), Loader=_NoDuplicates)  # noqa: S506 - derives from SafeLoader
     except (OSError, yaml.YAMLError) as error:
         raise Fault(f"规则文件 {path.name} 读不出来：{error}", "请检查该文件的 YAML 写法。") from error
     if not isinstance(document, dict):

@@ -157,6 +157,13 @@ def start_ahead(home: Home) -> DbtProcess:
     return dbt_ahead.start(project_digest(), project_dir(), _parse_cache(home, "ahead"), _AHEAD)
 
 
+def keep_ready(home: Home) -> None:
+    """Start it before anybody is sure to ask, unless the project was never parsed: whoever parses it first keeps two
+    processors busy. `dbt_ahead.dismiss_ready` ends it if nobody does. Raises OSError."""
+    if (_parsed_dir() / _PARSE_CACHE).is_file():
+        dbt_ahead.keep_ready(start_ahead(home))
+
+
 def parse_warm(home: Home) -> Parsed | None:
     """Parse the project in this process, for forks of it; None when it does not parse. Raises OSError."""
     return dbt_ahead.parse(project_digest(), project_dir(), _parse_cache(home, "warm"), _AHEAD)

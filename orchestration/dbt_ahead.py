@@ -69,8 +69,8 @@ class DbtProcess:
 
 
 def start(digest: str, project: Path, target: Path, variables: Mapping[str, str]) -> DbtProcess:
-    """Start a process that parses `project` now, or take the one that was forked for this digest. `target` is where its
-    parse cache lies; `variables` are set in its environment. Raises OSError."""
+    """Start a process that parses `project` now, or take the one that was kept ready for this digest. `target` is where
+    its parse cache lies; `variables` are set in its environment. Raises OSError."""
     while _ready:
         forked = _ready.pop()
         if forked.digest == digest and forked.process.poll() is None:
@@ -84,8 +84,13 @@ def start(digest: str, project: Path, target: Path, variables: Mapping[str, str]
     return DbtProcess(process, digest)
 
 
-# Forked for the run of this process, before it started threads; taken once.
+# Started or forked before the run of this process asks for one; taken once.
 _ready: Final[list[DbtProcess]] = []
+
+
+def keep_ready(process: DbtProcess) -> None:
+    """Keep a process for the next `start`, which takes it if the project is still the one it parsed."""
+    _ready.append(process)
 
 
 def fork(parsed: Parsed, variables: Mapping[str, str]) -> None:
@@ -104,7 +109,7 @@ def fork(parsed: Parsed, variables: Mapping[str, str]) -> None:
 
 
 def dismiss_ready() -> None:
-    """End what was forked and not taken."""
+    """End what was kept ready and not taken."""
     while _ready:
         _ready.pop().dismiss()
 

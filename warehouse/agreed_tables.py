@@ -15,6 +15,7 @@ import pyarrow as pa
 import yaml
 
 SUFFIX: Final = ".odcs.yaml"
+_LOADER: Final = yaml.CSafeLoader if yaml.__with_libyaml__ else yaml.SafeLoader
 # What a column's logical type comes to. Figures keep four places.
 _TYPES: Final[dict[str, pa.DataType]] = {
     "string": pa.string(),
@@ -38,7 +39,7 @@ def agreed_tables(folder: Path, *, known: Collection[str], lineage: Sequence[pa.
 
 def _tables(path: Path, lineage: Sequence[pa.Field[Any]]) -> Iterator[tuple[str, pa.Schema]]:
     try:
-        document = yaml.safe_load(path.read_text(encoding="utf-8"))
+        document = yaml.load(path.read_bytes(), _LOADER)  # noqa: S506 - both are safe loaders
     except yaml.YAMLError:
         return
     if not isinstance(document, dict):

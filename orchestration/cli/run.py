@@ -5,17 +5,20 @@ What belongs here: starting them and telling people what came of it. What does n
 
 from __future__ import annotations
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import ExitStack, closing, contextmanager
 from typing import Any, Final
 
 from rich.console import Console
 
+from orchestration import dbt, dbt_ahead
 from orchestration.cli.console import err, out, print_json, table
 from orchestration.cli.main import OK, REFUSED
 from orchestration.cli.progress import TerminalReporter
 from orchestration.logs import logging_to
 from orchestration.report import RunRecord
 from orchestration.steps import open_workbench, refused_deliveries, report_path, take_in
+from sources.connectors import sql
 from sources.intake import IntakeReport
 from sources.receipts import STATUS_ZH, receipt_path
 from sources.workers import start_server
@@ -56,12 +59,10 @@ def run_once(home: Home, *, record: RunRecord, settle: float | None = None) -> N
     When it is refused, says where the report lies. Raises Refused (gate, tests, lock), Fault and whatever else a
     station raises as EduplanError.
     """
-    # Readers' modules and Dagster are imported beside each other.
-    start_server()
-    from orchestration.instance import run_job
-
     home.ensure()
-    with logging_to(home), TerminalReporter(err) as reporter:
+    with logging_to(home), begun_beside_imports(home), TerminalReporter(err) as reporter:
+        from orchestration.instance import run_job
+
         record.reporter = reporter
         try:
             run_job(home, record, settle=settle)
@@ -72,6 +73,20 @@ def run_once(home: Home, *, record: RunRecord, settle: float | None = None) -> N
             if record.verdict is not None and record.candidate is not None:
                 err.print(f"质量报告：{report_path(record.candidate)}", soft_wrap=True, markup=False)
             raise
+
+
+@contextmanager
+def begun_beside_imports(home: Home) -> Iterator[None]:
+    """Dagster's import takes one processor for seconds. Beside it: readers import their modules, and in a home that has
+    published nothing, where everything is new, dbt starts and the finance database is gone through. Raises OSError."""
+    start_server()
+    with ExitStack() as under_way:
+        if current(home) is None:
+            under_way.callback(dbt_ahead.dismiss_ready)
+            dbt.keep_ready(home)
+            if home.finance_url is not None:
+                under_way.enter_context(sql.looking_ahead(home.finance_url, home.looks))
+        yield
 
 
 def _note_failure(home: Home, record: RunRecord, error: EduplanError) -> None:

@@ -13,7 +13,7 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Collection, Generator, Iterable, Iterator, Sequence
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import replace
@@ -101,8 +101,30 @@ def list_arrivals(
 Group = tuple[Any, Any, str, int]
 
 
+# What was begun before it is asked for: address and memory -> the groups.
+_begun: Final[dict[tuple[str, Path | None], Future[list[Group]]]] = {}
+
+
+@contextmanager
+def looking_ahead(url: str, memory: Path | None) -> Iterator[None]:
+    """Begin what the next `list_arrivals` of this address and memory inside the block asks first, beside other work:
+    the database is gone through whole, without Python. Raises nothing; what goes wrong is raised there."""
+    with ThreadPoolExecutor(1, thread_name_prefix="eduplan-look") as pool:
+        _begun[url, memory] = pool.submit(_looked_at, url, memory)
+        try:
+            yield
+        finally:
+            _begun.pop((url, memory), None)
+
+
 def _groups(url: str, memory: Path | None) -> list[Group]:
-    """Every group with its watermark; the database is not asked while its file is as it was at the last asking."""
+    """Every group with its watermark, of now or of when `looking_ahead` began."""
+    begun = _begun.pop((url, memory), None)
+    return _looked_at(url, memory) if begun is None else begun.result()
+
+
+def _looked_at(url: str, memory: Path | None) -> list[Group]:
+    """The database is not asked while its file is as it was at the last asking."""
     state = _file_state(url) if memory is not None else None
     if memory is not None and state is not None and (known := _remembered(memory, state)) is not None:
         return known

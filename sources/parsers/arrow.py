@@ -45,6 +45,18 @@ def lengths(array: Array) -> npt.NDArray[np.int64]:
     return result
 
 
+def rows_of_bytes(array: Array, width: int) -> npt.NDArray[np.uint8] | None:
+    """A binary array without nulls whose elements all have `width` bytes, as a matrix; None for any other."""
+    if array.null_count or not (lengths(array) == width).all():
+        return None
+    fixed: Array = array.cast(pa.binary(width))
+    [_, data] = fixed.buffers()
+    if data is None:
+        return None
+    everything = np.frombuffer(memoryview(data), dtype=np.uint8)
+    return everything[fixed.offset * width :][: len(fixed) * width].reshape(-1, width)
+
+
 def matches(array: Array, pattern: str) -> Bools:
     """Which elements of a string or binary array a regular expression (RE2) finds."""
     options = pc.MatchSubstringOptions(pattern)

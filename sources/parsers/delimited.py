@@ -269,14 +269,23 @@ def _row_numbers(count: int, skipped: int, ragged: Iterable[tuple[int, int]]) ->
     return everything[~np.isin(everything, np.fromiter(gone, dtype=np.int32))]
 
 
+def _texts(cells: Sequence[Any]) -> Array:
+    """Cells of a sheet as the bytes of their texts. Most columns hold nothing else, so Arrow is asked first."""
+    try:
+        texts: Array = pa.array(cells, pa.string())
+        odd = texts.null_count > 0
+    except (pa.ArrowTypeError, pa.ArrowInvalid):
+        odd = True
+    if odd:
+        texts = pa.array([cell if cell.__class__ is str else code_text(cell) for cell in cells], pa.string())
+    result: Array = texts.cast(pa.binary())
+    return result
+
+
 def columns_from_rows(
     rows: Sequence[Sequence[Any]], labels: tuple[str, ...], first_row: int, wanted: dict[str, int]
 ) -> Columns:
     """The same from spreadsheet rows; `first_row` is the 1-based number of rows[0]."""
-    arrays: dict[str, Array] = {}
-    for name, at in wanted.items():
-        cells = [row[at] for row in rows]
-        texts = [cell if cell.__class__ is str else code_text(cell) for cell in cells]
-        arrays[name] = pa.array(texts, pa.string()).cast(pa.binary())
+    arrays = {name: _texts([row[at] for row in rows]) for name, at in wanted.items()}
     numbers = np.arange(first_row, first_row + len(rows), dtype=np.int32)
     return Columns(arrays, numbers, "utf-8", [], labels, wanted)

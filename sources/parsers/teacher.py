@@ -296,7 +296,7 @@ class _People:
 
 def _people(register: _Register, year: int, key: bytes) -> _People:
     raw = register.columns.arrays["person_key"]
-    numbers, texts, well_formed, again = _normalised(raw, register.columns.encoding)
+    numbers, texts, well_formed, again = _plain_numbers(raw) or _normalised(raw, register.columns.encoding)
     checked = _is_resident_card(register)
     blank = np.array([not text for text in texts], dtype=np.bool_) if not well_formed.all() else ~well_formed
     valid = well_formed & pseudonym.check_ids(numbers)
@@ -318,9 +318,31 @@ def _people(register: _Register, year: int, key: bytes) -> _People:
     )
 
 
-def _normalised(raw: Array, encoding: str) -> tuple[npt.NDArray[np.uint8], list[str], Bools, Bools]:
-    """n×18 bytes (zeros where the form is wrong), the normalised texts, which rows have 17 digits and a check, which
-    of them were written as an old number of 15 digits."""
+# n×18 bytes (zeros where the form is wrong), the normalised numbers as UTF-8, which rows have 17 digits and a check,
+# which of them were written as an old number of 15 digits.
+_Numbers = tuple[npt.NDArray[np.uint8], list[bytes], Bools, Bools]
+
+
+def _plain_numbers(raw: Array) -> _Numbers | None:
+    """A column in which every number stands in its one spelling already, as nearly all do; None for any other."""
+    numbers = arrow.rows_of_bytes(raw, _ID_LENGTH)
+    if numbers is None or not _well_formed(numbers).all():
+        return None
+    data = numbers.tobytes()
+    texts = [data[at : at + _ID_LENGTH] for at in range(0, len(data), _ID_LENGTH)]
+    return numbers, texts, np.ones(len(texts), dtype=np.bool_), np.zeros(len(texts), dtype=np.bool_)
+
+
+def _well_formed(numbers: npt.NDArray[np.uint8]) -> Bools:
+    """Which rows of n×18 bytes are 17 digits and a check."""
+    digits = (numbers[:, :17] >= ord("0")) & (numbers[:, :17] <= ord("9"))
+    last = numbers[:, -1]
+    found: Bools = np.all(digits, axis=1) & (((last >= ord("0")) & (last <= ord("9"))) | (last == ord("X")))
+    return found
+
+
+def _normalised(raw: Array, encoding: str) -> _Numbers:
+    """Any column of numbers."""
     cells: list[bytes] = raw.to_pylist()  # type: ignore[assignment]
     texts = [cell.decode(encoding, errors="replace") for cell in cells]
     plain_length = arrow.lengths(raw) == _ID_LENGTH
@@ -335,14 +357,11 @@ def _normalised(raw: Array, encoding: str) -> tuple[npt.NDArray[np.uint8], list[
         numbers[lower, -1] = ord("X")
         for row in np.flatnonzero(lower).tolist():
             texts[row] = texts[row].upper()
-    digits = (numbers[:, :17] >= ord("0")) & (numbers[:, :17] <= ord("9"))
-    last = numbers[:, -1]
-    check = ((last >= ord("0")) & (last <= ord("9"))) | (last == ord("X"))
     right_length = np.array([len(text) == _ID_LENGTH and text.isascii() for text in texts], dtype=np.bool_)
-    well_formed: Bools = np.all(digits, axis=1) & check & right_length
+    well_formed = _well_formed(numbers) & right_length
     for row in np.flatnonzero(~well_formed).tolist():
         texts[row] = pseudonym.normalise_id(texts[row])
-    return numbers, texts, well_formed, again
+    return numbers, [text.encode() for text in texts], well_formed, again
 
 
 def _is_resident_card(register: _Register) -> Bools:

@@ -94,6 +94,29 @@ def test_a_file_that_stayed_as_it_was_is_not_asked_again(
     assert [arrival.group for arrival in changed] == [("500103", 2023)]
 
 
+def test_what_was_begun_is_asked_once_and_never_after_its_block(url: str, tmp_path: Path) -> None:
+    memory = tmp_path / "finance.json"
+    with sql.looking_ahead(url, memory):
+        # Waited for, so that the change below comes after it.
+        begun = sql._begun[url, memory].result()
+        run(url, "DELETE FROM education_finance_line WHERE 地区代码 = '500103' AND 年度 = 2023")
+        found = sql.list_arrivals(url, set(), memory=memory)
+        assert len(found) == len(begun) == 4
+        assert len(sql.list_arrivals(url, set(), memory=memory)) == 3
+    with sql.looking_ahead(url, memory):
+        pass
+    run(url, "DELETE FROM education_finance_line")
+    assert sql.list_arrivals(url, set(), memory=memory) == []
+
+
+def test_what_goes_wrong_ahead_is_told_to_whoever_asks(tmp_path: Path) -> None:
+    address = f"sqlite:///{tmp_path}/none.db"
+    with sql.looking_ahead(address, None):
+        pass
+    with sql.looking_ahead(address, None), pytest.raises(Fault, match="不存在"):
+        sql.list_arrivals(address, set())
+
+
 @pytest.mark.parametrize(
     "change",
     [

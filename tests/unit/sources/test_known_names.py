@@ -11,7 +11,7 @@ import pytest
 
 from sources.contract import feeds, load
 from sources.intake import scan, take_in
-from sources.known_names import known_names, marks_in, names_in
+from sources.known_names import _decoded, known_names, marks_in, names_in
 from sources.parsers import delimited
 from sources.parsers.delimited import Columns, open_csv
 from sources.parsers.grid import Workbook, names_apart, opened_once
@@ -211,3 +211,10 @@ def test_a_missing_original_is_told(home: Home) -> None:
 
 def test_the_ground_floor_knows_which_feeds_hold_names() -> None:
     assert {feed for feed in feeds() if load(feed).unread.names} == NAMED_FEEDS
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "gb18030"])
+@pytest.mark.parametrize("odd", [[], [b"\xff"], [b"\x81"], [b"a\nb"], [b""], [b"\x81\x30"]])
+def test_names_decoded_together_are_those_decoded_one_by_one(encoding: str, odd: list[bytes]) -> None:
+    values = [*odd, *(name.encode(encoding) for name in PEOPLE), *odd]
+    assert _decoded(values, encoding) == [value.decode(encoding, errors="replace") for value in values]

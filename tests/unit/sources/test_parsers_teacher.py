@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from sources.parsers import ParseResult, parse
+from sources.parsers import ParseResult, parse, teacher
+from sources.parsers.delimited import columns_from_rows
+from sources.parsers.numbers import code_text
 from sources.pseudonym import pseudonym
 from tests.support import good_deliveries as good
 
@@ -143,6 +147,25 @@ def test_lower_case_check_and_blanks_are_one_person(tmp_path: Path) -> None:
     assert table.column("person_key").to_pylist()[0] == pseudonym(KEY, number)
 
 
+def test_numbers_in_their_one_spelling_are_taken_as_they_are() -> None:
+    numbers = [good.with_check_digit(f"50010319850115{order:03d}").encode() for order in range(100)]
+    assert {number[-1:] for number in numbers} == {*(b"%d" % digit for digit in range(10)), b"X"}
+    # A slice: what lies before it in memory is not its own.
+    raw = pa.array([b"before", *numbers], pa.binary())[1:]
+    plain, usual = teacher._plain_numbers(raw), teacher._normalised(raw, "gb18030")
+    assert plain is not None
+    assert [np.asarray(part).tolist() for part in plain] == [np.asarray(part).tolist() for part in usual]
+    assert plain[1] == numbers
+
+
+@pytest.mark.parametrize(
+    "other", [b"", b"50010319850115001x", b" 0010319850115001X", b"500103850115001", b"E12345678", None]
+)
+def test_other_numbers_are_looked_at_one_by_one(other: bytes | None) -> None:
+    good_one = good.with_check_digit("50010319850115001").encode()
+    assert teacher._plain_numbers(pa.array([good_one, other], pa.binary())) is None
+
+
 def test_one_person_at_two_schools_is_two_rows(tmp_path: Path) -> None:
     rows = good.teacher_rows()
     rows.append(rows[0] | {"学校标识码": "3150000001"})
@@ -166,3 +189,13 @@ def test_mixed_encodings_are_refused_only_where_a_row_must_be_understood(tmp_pat
     result = parse("teacher_register", path, file_name="x", delivery_id="d0", key=KEY, out_dir=tmp_path)
     assert result.refused
     assert result.findings[0].rule_id == "teacher.unreadable"
+
+
+@pytest.mark.parametrize("odd", ["", 3.0, 2.5, 7, True, None, date(2024, 9, 1), "１２ "])
+def test_cells_of_a_sheet_become_texts_whatever_stands_among_them(odd: object) -> None:
+    rows = [["a", odd], ["b", "乙"], ["c", ""]]
+    columns = columns_from_rows(rows, ("x", "y"), 2, {"x": 0, "y": 1})
+    written = odd if isinstance(odd, str) else code_text(odd)
+    assert columns.arrays["x"].to_pylist() == [b"a", b"b", b"c"]
+    assert columns.arrays["y"].to_pylist() == [written.encode(), "乙".encode(), b""]
+    assert columns.row_numbers.tolist() == [2, 3, 4]

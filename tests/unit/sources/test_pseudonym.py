@@ -106,5 +106,11 @@ def test_pseudonym_is_keyed_and_blind_to_spelling() -> None:
     expected = hmac.new(KEY, number.encode(), hashlib.sha256).hexdigest()
     assert pseudonym.pseudonym(KEY, " 11010519491231002x ") == expected
     assert pseudonym.pseudonym(KEY, "１１０１０５１９４９１２３１００２X") == expected
-    assert pseudonym.pseudonyms(KEY, [number]) == [expected]
+    assert pseudonym.pseudonyms(KEY, [number.encode()]) == [expected]
     assert pseudonym.pseudonym(b"j" * 32, number) != expected
+
+
+@given(st.binary(max_size=150), st.lists(st.binary(max_size=150), max_size=4))
+def test_a_column_is_hashed_as_the_library_hashes_one(key: bytes, texts: list[bytes]) -> None:
+    """Keys and texts of all lengths around SHA-256's blocks of 64 bytes."""
+    assert pseudonym.pseudonyms(key, texts) == [hmac.digest(key, text, "sha256").hex() for text in texts]
