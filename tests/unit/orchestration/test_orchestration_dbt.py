@@ -12,6 +12,8 @@ import duckdb
 import pytest
 
 from orchestration import dbt, dbt_ahead
+from orchestration.cli import run
+from orchestration.cli.run import begun_beside_imports
 from warehouse.errors import Fault, Refused
 from warehouse.paths import Home
 
@@ -128,3 +130,51 @@ def test_a_process_that_dies_before_its_orders_is_replaced_by_a_fresh_one(
     assert arguments[0] == "build"
     assert variables["EDUPLAN_CANDIDATE_DB"] == str(database)
     assert started.process.returncode == -signal.SIGKILL
+
+
+@pytest.fixture
+def parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where dbt's memory of the project would lie, empty; and a child that waits for its orders and is no dbt."""
+    monkeypatch.setattr(dbt_ahead, "_CHILD", [sys.executable, "-c", "print(input())"])
+    digest = dbt.project_digest()
+    monkeypatch.setattr(dbt, "project_digest", lambda: digest)
+    monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))
+    folder = dbt._parsed_dir()
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_in_a_home_without_a_release_dbt_begins_beside_imports_and_is_taken(home: Home, parsed: Path) -> None:
+    (parsed / "partial_parse.msgpack").write_bytes(b"")
+    with begun_beside_imports(home):
+        (kept,) = dbt_ahead._ready
+        taken = dbt.start_ahead(home)
+        assert taken is kept
+        assert not dbt_ahead._ready
+    # Whoever took it ends it.
+    assert taken.process.poll() is None
+    taken.dismiss()
+
+
+def test_dbt_that_nobody_took_is_ended(home: Home, parsed: Path) -> None:
+    (parsed / "partial_parse.msgpack").write_bytes(b"")
+    with pytest.raises(Refused), begun_beside_imports(home):
+        (kept,) = dbt_ahead._ready
+        raise Refused("nobody asked")
+    assert kept.process.returncode == -signal.SIGKILL
+    assert not dbt_ahead._ready
+
+
+def test_a_project_that_was_never_parsed_is_not_parsed_twice_at_once(home: Home, parsed: Path) -> None:
+    assert list(parsed.iterdir()) == []
+    with begun_beside_imports(home):
+        assert not dbt_ahead._ready
+
+
+def test_where_something_is_published_nothing_is_certain(
+    home: Home, parsed: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (parsed / "partial_parse.msgpack").write_bytes(b"")
+    monkeypatch.setattr(run, "current", lambda _: object())
+    with begun_beside_imports(home):
+        assert not dbt_ahead._ready
