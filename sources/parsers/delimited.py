@@ -28,6 +28,7 @@ from sources.parsers.arrow import Array
 from sources.parsers.grid import NameColumns, UnreadableError, names_apart
 from sources.parsers.numbers import code_text
 from sources.parsers.result import Reporter
+from sources.utf8 import is_utf8
 
 Ints = npt.NDArray[np.int32]
 _UTF16: Final = (b"\xff\xfe", b"\xfe\xff")
@@ -70,11 +71,7 @@ def open_text(data: bytes) -> Source:
     if b"\x00" in data[:4096]:
         raise UnreadableError("不是文本文件")
     bare = data.removeprefix(_UTF8_BOM)
-    try:
-        bare.decode("utf-8")
-    except UnicodeDecodeError:
-        return Source(bare, "gb18030")
-    return Source(bare, "utf-8")
+    return Source(bare, "utf-8" if is_utf8(bare) else "gb18030")
 
 
 def open_csv(data: bytes, table: str, reporter: Reporter, *, names_of: Path | None = None) -> Columns | None:
