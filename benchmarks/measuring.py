@@ -12,7 +12,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -78,7 +78,7 @@ class Series:
         return max(self.peaks_mib, default=None)
 
 
-def run(arguments: Sequence[str], *, env: Mapping[str, str], log: Path, every: float = SAMPLE_EVERY) -> Ran:
+def run(arguments: Sequence[str], *, env: dict[str, str], log: Path, every: float = SAMPLE_EVERY) -> Ran:
     """Run a command of this interpreter to its end. Raises SystemExit with the log's tail when it fails.
 
     Memory is the sum of proportional shares over the process and all its descendants, looked at every `every` seconds:
@@ -89,7 +89,7 @@ def run(arguments: Sequence[str], *, env: Mapping[str, str], log: Path, every: f
     with log.open("wb") as errors:
         started = time.perf_counter()
         process = subprocess.Popen(
-            [sys.executable, *arguments], env={**os.environ, **env}, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors
+            [sys.executable, *arguments], env=inherited() | env, cwd=ROOT, stdout=subprocess.PIPE, stderr=errors
         )
         watcher = threading.Thread(target=_watch, args=(process.pid, watched, done, every), daemon=True)
         watcher.start()
@@ -107,6 +107,12 @@ def run(arguments: Sequence[str], *, env: Mapping[str, str], log: Path, every: f
         told = f"{log.read_text()[-3000:]}\n{output[-500:]}"
         raise SystemExit(f"{' '.join(arguments[:3])} failed ({process.returncode}):\n{told}")
     return Ran(seconds, sum(watched.processor.values()), watched.peak / 2**20, output)
+
+
+def inherited() -> dict[str, str]:
+    """This process's variables but one, which `make` drops as well: what one process has compiled is there for the
+    next, whatever the shell says."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
 
 
 @dataclass
