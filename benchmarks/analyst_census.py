@@ -51,8 +51,8 @@ class Census:
         return frame.set_axis(pd.MultiIndex.from_tuples(self.keys[name], names=KEY), axis=0)
 
 
-def read_census(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Schools, named figures (one row each), deliveries."""
+def read_census(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Schools, figures that have a name and those that have none (one row each), deliveries."""
     census = Census()
     for path in sorted(folder.iterdir()):
         with zipfile.ZipFile(path) as archive:
@@ -65,11 +65,12 @@ def read_census(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
         values, bad = checked_sheet(census.sheet(name), name)
         bad |= ~values.index.isin(known) | values.index.duplicated()
         dropped = pd.concat([dropped, bad[bad].reset_index()["delivery"]])
-        figures.append(named_figures(values[~bad]))
+        figures.append(listed_figures(values[~bad]))
     deliveries = pd.DataFrame(census.deliveries)
     lost = deliveries["delivery"].map(dropped.value_counts()).fillna(0)
     deliveries["rows_accepted"] = deliveries["rows_in"] - lost
-    return schools, pd.concat(figures, ignore_index=True), deliveries
+    named, unnamed = (pd.concat(frames, ignore_index=True) for frames in zip(*figures, strict=True))
+    return schools, named, unnamed, deliveries
 
 
 def sheets_of(source: Any) -> dict[str, Rows]:
@@ -293,11 +294,15 @@ def mismatch(cells: pd.DataFrame, kind: str) -> pd.Series[bool]:
     return wrong & cells.notna().all(axis=1)
 
 
-def named_figures(values: pd.DataFrame) -> pd.DataFrame:
-    """One row a figure that has a name."""
-    named = [place for place in values.columns if place in measures()]
-    kept = values[named]
-    kept.columns = pd.MultiIndex.from_tuples(
-        [(form, measures()[form, line, column]) for form, line, column in named], names=["form", "measure"]
+def listed_figures(values: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One row a figure: those that have a name, and the others."""
+    values.columns = pd.MultiIndex.from_tuples(
+        [(form, line, measures().get((form, line, column), "")) for form, line, column in values.columns],
+        names=["form", "line_no", "measure"],
     )
-    return kept.melt(ignore_index=False).dropna(subset="value").reset_index()
+    is_named = values.columns.get_level_values("measure") != ""
+    named, unnamed = (
+        values.loc[:, own].melt(ignore_index=False).dropna(subset="value").reset_index()
+        for own in (is_named, ~is_named)
+    )
+    return named, unnamed
