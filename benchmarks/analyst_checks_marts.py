@@ -345,6 +345,7 @@ def preschool_rules(rows: pd.DataFrame, values: pd.DataFrame) -> Counts:
     value, line = rows["value"], rows["threshold"]
     met = (value <= line).where(rows["operator"] == "<=", value >= line)
     judged = (rows["item_no"] > 0) & (rows["verdict"] != "cannot_assess")
+    wrong = ((rows["verdict"] == "met") != met) & value.notna()
     share = (rows["unit_zh"] == "%") & (rows["indicator_id"] != "pre_gross_enrolment")
     linked = rows[rows["indicator_id"].notna()]
     keys = ["indicator_id", *PLACE]
@@ -355,7 +356,7 @@ def preschool_rules(rows: pd.DataFrame, values: pd.DataFrame) -> Counts:
         "preschool_inclusive.no_person_number": none_holding(rows),
         "preschool_inclusive.verdict_known": in_set(rows, "verdict", ["met", "not_met", "cannot_assess"]),
         "preschool_inclusive.share_range": between(rows, "value", 0, 100, share),
-        "preschool_inclusive.verdict_matches_line": counted(rows, (rows["verdict"] == "met") != met, judged),
+        "preschool_inclusive.verdict_matches_line": counted(rows, wrong, judged),
         "preschool_inclusive.value_equals_fact": counted(linked, different(linked["value"], fact)),
         "preschool_inclusive.one_verdict": counted(verdicts, verdicts != 1),
     }

@@ -140,6 +140,7 @@ def standing_rules(rules: pd.DataFrame, targets: pd.DataFrame) -> Counts:
     left, right = rules["left_value"], rules["right_value"]
     holds = (left > right) | ((left == right) & ~rules["is_strict"].eq(True))
     judged = is_case & (rules["status"] != "cannot_assess")
+    wrong = ((rules["status"] == "holds") != holds) & left.notna() & right.notna()
     said = rules[["cases_held", "cases_broken", "cases_unassessed"]].sum(axis=1).where(is_summary, 0)
     keys = [rules["target_id"], rules["year"]]
     summed, cases = said.groupby(keys).sum(), is_case.groupby(keys).sum()
@@ -148,7 +149,7 @@ def standing_rules(rules: pd.DataFrame, targets: pd.DataFrame) -> Counts:
         "standing_rules.no_person_number": none_holding(rules),
         "standing_rules.status_known": in_set(rules, "status", ["holds", "broken", "cannot_assess"]),
         "standing_rules.every_year": once_a_year(rules[is_summary], targets, ["standing_rule"]),
-        "standing_rules.status_matches_sides": counted(rules, (rules["status"] == "holds") != holds, judged),
+        "standing_rules.status_matches_sides": counted(rules, wrong, judged),
         "standing_rules.summary_counts_cases": counted(summed, summed != cases),
     }
 

@@ -213,7 +213,8 @@ def is_sum(wholes: pd.DataFrame, parts: pd.DataFrame, keys: list[str]) -> Count:
 def wide(values: pd.DataFrame, column: str) -> pd.DataFrame:
     """Computed indicators of an area and year, side by side."""
     computed = values[values["method"] == "computed"]
-    return computed.pivot(index=["area_code", "period"], columns="indicator_id", values=column)
+    found = computed.pivot(index=["area_code", "period"], columns="indicator_id", values=column)
+    return found.reindex(columns=SUMS)
 
 
 def stage_rules(values: pd.DataFrame) -> Counts:
