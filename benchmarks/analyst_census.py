@@ -22,6 +22,7 @@ from analyst_facts import area_code, census_layout, coded, codes, measures, prop
 YEARS = re.compile(r"(20\d{2})/20\d{2}学?年")
 REPORTED = re.compile(r"填报日期[：:](20\d{2})年(\d{1,2})月(\d{1,2})日")
 SCHOOL_CODE = r"(?:11|21|22|31|34|36|37|41|42|51|9[1-3])50\d{6}"
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
 NONE_MARKS = ["", "*", "-", "--", "—", "/"]
 FLAGS = ["inclusive_private", "group_schooling", "district_schooling", "ethnic_school"]
 KEY = ["delivery", "period", "school_code"]
@@ -221,7 +222,10 @@ def form_sheet(rows: Rows, name: str) -> tuple[dict[Place, Any], dict[str, Any],
     """Figures of one form sheet, its lines that belong to the profile, and how many lines it has."""
     top, line_column, columns = index_row(rows)
     places = {}
-    for form, sheet in census_layout().get(name, []):
+    layout = census_layout().get(name, [])
+    # Where a form has a sheet to itself, lines that the layout does not know are kept too, as far as they are numbers.
+    only = layout[0][0]["form"] if len(layout) == 1 and not layout[0][1].get("lines") else ""
+    for form, sheet in layout:
         for line in sheet.get("lines") or [entry["number"] for entry in form["lines"]]:
             places[line + sheet.get("line_offset", 0)] = (form["form"], line)
     supplements = supplement_lines() if "1102" in {form for form, _ in places.values()} else {}
@@ -237,6 +241,9 @@ def form_sheet(rows: Rows, name: str) -> tuple[dict[Place, Any], dict[str, Any],
             supplement[supplements[number]] = row[columns[1]]
         elif number in places:
             record |= {(*places[number], column): row[spot] for column, spot in columns.items()}
+        elif only:
+            figures = {(only, number, column): row[spot] for column, spot in columns.items()}
+            record |= {place: cell for place, cell in figures.items() if NUMBER.fullmatch(str(cell).strip())}
     return record, supplement, lines
 
 
