@@ -2,9 +2,10 @@
 
 It reads the same deliveries of a sample (collated lists and zips of school workbooks by openpyxl, registers, finance
 SQLite, the JSON, JSON Lines, Parquet and CSV of the flat feeds), drops the rows that break a rule, and computes all
-sixteen marts by merges, groupbys and pivots: a sheet a mart. No SQL but the one SELECT that fetches the finance
-lines, no DuckDB, nothing of eduplan but its data files (code lists, areas, form layouts, plan). `run.py` compares every
-row and column with the release (`analyst_agreement.py`).
+sixteen marts by merges, groupbys and pivots: a sheet a mart. Before it writes them it runs the publication rules on
+records and marts. No SQL but the one SELECT that fetches the finance lines, no DuckDB, nothing of eduplan but its data
+files (code lists, areas, form layouts, plan). `analyst_agreement.py` compares every row and column with the release,
+and how many rows each rule examined and found wrong with the verdict of the gate.
 
 Left out, since no analyst has them:
 - `suppressed` of every mart that has it: which cells were taken out for privacy. The analyst takes none out.
@@ -13,7 +14,8 @@ Left out, since no analyst has them:
   mart_plan_evaluation, mart_plan_progress, mart_preschool_inclusive, mart_programme_targets, mart_standing_rules and
   mart_teacher_quality: sentences that say which districts are missing, and the like.
 Persons are told apart by their identity numbers, not by pseudonyms, which no mart shows. There is no quarantine file,
-history, report or signature.
+history, report or signature. Of the rules those are left out that ask for one of these things
+(`analyst_checks_left.py`); what a rule found is counted, and no failing row is named.
 
 Files must be tidy (a sample with dirt 0), as for the floor: rows that break a rule are dropped, but renamed or moved
 headers of lists and school workbooks are not understood, superseded deliveries are not looked for, a line of a school
@@ -21,7 +23,7 @@ workbook that breaks a rule takes its whole sheet along, and blank cells are nev
 
 Belongs here: the order of things. What does not: looking up (`analyst_facts.py`), reading (`analyst_census.py`,
 `analyst_reading.py`), tables (`analyst_tables.py`), marts (`analyst_indicators.py`, `analyst_marts.py`,
-`analyst_register.py`, `analyst_rules.py`, `analyst_plan.py`).
+`analyst_register.py`, `analyst_rules.py`, `analyst_plan.py`), publication rules (`analyst_checks.py`).
 
     python benchmarks/analyst.py --sample DIR --out FILE.xlsx       prints one JSON object
 """
@@ -37,16 +39,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
+from analyst_checks import check
 from analyst_indicators import indicator_values
 from analyst_marts import marts_of
 from analyst_plan import plan_marts
 from analyst_reading import Records, read_all
-from analyst_tables import tables_of
+from analyst_tables import Tables, tables_of
 
 
-def marts(records: Records) -> dict[str, pd.DataFrame]:
+def marts(records: Records, tables: Tables) -> dict[str, pd.DataFrame]:
     """All sixteen marts."""
-    tables = tables_of(records)
     found = marts_of(records, tables, indicator_values(records, tables))
     return found | plan_marts(records, tables, found)
 
@@ -59,7 +61,7 @@ def write(found: dict[str, pd.DataFrame], out: Path) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Read, compute, write; print what it took."""
+    """Read, compute, check, write; print what it took and what the rules counted."""
     parser = argparse.ArgumentParser(description="The same marts with pandas and openpyxl.")
     parser.add_argument("--sample", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
@@ -68,12 +70,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     started = time.perf_counter()
     records = read_all(options.sample)
     read = time.perf_counter()
-    found = marts(records)
+    tables = tables_of(records)
+    found = marts(records, tables)
     computed = time.perf_counter()
+    rules = check(records, tables, found)
+    checked = time.perf_counter()
     write(found, options.out)
-    seconds = {"read": read - started, "compute": computed - read, "write": time.perf_counter() - computed}
+    seconds = {"read": read - started, "compute": computed - read, "check": checked - computed}
+    seconds["write"] = time.perf_counter() - checked
     rows = {"in": int(records.deliveries["rows_in"].sum()), "accepted": int(records.deliveries["rows_accepted"].sum())}
-    print(json.dumps({"seconds": seconds, "rows": rows, "marts": {name: len(frame) for name, frame in found.items()}}))
+    counts = {name: len(frame) for name, frame in found.items()}
+    print(json.dumps({"seconds": seconds, "rows": rows, "marts": counts, "rules": rules}))
     return 0
 
 

@@ -1,15 +1,19 @@
-"""Are the analyst's marts eduplan's? Every row by its key, every column but those no analyst has.
+"""Are the analyst's marts eduplan's? Every row by its key, every column but those no analyst has. And did the analyst's
+checks examine and fail as many rows as the gate's?
 
-A number may lie one millionth beside ours. Where the release took a cell out for privacy, nothing is compared.
+A number may lie one millionth beside ours. Where the release took a cell out for privacy, nothing is compared, and
+neither are the counts of rules that look at such cells (`analyst_checks_left.py`).
 """
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from analyst_checks_left import LEFT_OUT_RULES, NOT_COMPARED
 
 TOLERANCE = 1e-6
 AREA = ["area_code", "period"]
@@ -47,6 +51,32 @@ def compare(workbook: Path, release: Path) -> dict[str, int]:
     if missing := sorted(set(ours) ^ set(KEYS) | set(KEYS) - set(sheets)):
         raise DifferenceError(f"not the same marts: {missing}")
     return {name: compare_mart(name, sheets[name], pd.read_parquet(path)) for name, path in ours.items()}
+
+
+def compare_rules(counts: dict[str, list[int]], release: Path) -> int:
+    """How many rules examined and failed as many rows as by the gate's verdict. Raises DifferenceError."""
+    judged = json.loads((release / "quality" / "verdict.json").read_bytes())["results"]
+    ours = {result["rule_id"]: [result["rows_checked"], result["rows_failed"]] for result in judged}
+    run, left_out = set(counts), set(LEFT_OUT_RULES)
+    if odd := sorted(set(ours) ^ (run | left_out) | run & left_out | set(NOT_COMPARED) - run):
+        raise DifferenceError(f"rules neither run nor left out with a reason, or both, or unknown: {odd}")
+    lacking = cells_taken_out(release)
+    compared = [name for name in counts if not lacking & set(NOT_COMPARED.get(name, "").split())]
+    different = {name: (counts[name], ours[name]) for name in compared if counts[name] != ours[name]}
+    if different:
+        raise DifferenceError(f"rules counted differently (rule: analyst, eduplan): {different}")
+    return len(compared)
+
+
+def cells_taken_out(release: Path) -> set[str]:
+    """Marts that lack cells, and their columns as `mart.column`."""
+    found: set[str] = set()
+    for path in (release / "parquet").glob("*.parquet"):
+        rows = pd.read_parquet(path)
+        names = rows["suppressed"].dropna() if "suppressed" in rows else pd.Series(dtype=object)
+        columns = set(",".join(names.unique()).split(",")) - {""}
+        found |= {f"{path.stem}.{column}" for column in columns} | ({path.stem} if columns else set())
+    return found
 
 
 def compare_mart(name: str, theirs: pd.DataFrame, ours: pd.DataFrame) -> int:

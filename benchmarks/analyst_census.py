@@ -22,6 +22,7 @@ from analyst_facts import area_code, census_layout, coded, codes, measures, prop
 YEARS = re.compile(r"(20\d{2})/20\d{2}学?年")
 REPORTED = re.compile(r"填报日期[：:](20\d{2})年(\d{1,2})月(\d{1,2})日")
 SCHOOL_CODE = r"(?:11|21|22|31|34|36|37|41|42|51|9[1-3])50\d{6}"
+NUMBER = re.compile(r"\d+(?:\.\d+)?")
 NONE_MARKS = ["", "*", "-", "--", "—", "/"]
 FLAGS = ["inclusive_private", "group_schooling", "district_schooling", "ethnic_school"]
 KEY = ["delivery", "period", "school_code"]
@@ -51,8 +52,8 @@ class Census:
         return frame.set_axis(pd.MultiIndex.from_tuples(self.keys[name], names=KEY), axis=0)
 
 
-def read_census(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]:
-    """Schools, named figures (one row each), deliveries."""
+def read_census(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame, pd.DataFrame]:
+    """Schools, figures that have a name and those that have none (one row each), deliveries."""
     census = Census()
     for path in sorted(folder.iterdir()):
         with zipfile.ZipFile(path) as archive:
@@ -65,11 +66,12 @@ def read_census(folder: Path) -> tuple[pd.DataFrame, pd.DataFrame, pd.DataFrame]
         values, bad = checked_sheet(census.sheet(name), name)
         bad |= ~values.index.isin(known) | values.index.duplicated()
         dropped = pd.concat([dropped, bad[bad].reset_index()["delivery"]])
-        figures.append(named_figures(values[~bad]))
+        figures.append(listed_figures(values[~bad]))
     deliveries = pd.DataFrame(census.deliveries)
     lost = deliveries["delivery"].map(dropped.value_counts()).fillna(0)
     deliveries["rows_accepted"] = deliveries["rows_in"] - lost
-    return schools, pd.concat(figures, ignore_index=True), deliveries
+    named, unnamed = (pd.concat(frames, ignore_index=True) for frames in zip(*figures, strict=True))
+    return schools, named, unnamed, deliveries
 
 
 def sheets_of(source: Any) -> dict[str, Rows]:
@@ -220,7 +222,10 @@ def form_sheet(rows: Rows, name: str) -> tuple[dict[Place, Any], dict[str, Any],
     """Figures of one form sheet, its lines that belong to the profile, and how many lines it has."""
     top, line_column, columns = index_row(rows)
     places = {}
-    for form, sheet in census_layout().get(name, []):
+    layout = census_layout().get(name, [])
+    # Where a form has a sheet to itself, lines that the layout does not know are kept too, as far as they are numbers.
+    only = layout[0][0]["form"] if len(layout) == 1 and not layout[0][1].get("lines") else ""
+    for form, sheet in layout:
         for line in sheet.get("lines") or [entry["number"] for entry in form["lines"]]:
             places[line + sheet.get("line_offset", 0)] = (form["form"], line)
     supplements = supplement_lines() if "1102" in {form for form, _ in places.values()} else {}
@@ -236,6 +241,9 @@ def form_sheet(rows: Rows, name: str) -> tuple[dict[Place, Any], dict[str, Any],
             supplement[supplements[number]] = row[columns[1]]
         elif number in places:
             record |= {(*places[number], column): row[spot] for column, spot in columns.items()}
+        elif only:
+            figures = {(only, number, column): row[spot] for column, spot in columns.items()}
+            record |= {place: cell for place, cell in figures.items() if NUMBER.fullmatch(str(cell).strip())}
     return record, supplement, lines
 
 
@@ -293,11 +301,15 @@ def mismatch(cells: pd.DataFrame, kind: str) -> pd.Series[bool]:
     return wrong & cells.notna().all(axis=1)
 
 
-def named_figures(values: pd.DataFrame) -> pd.DataFrame:
-    """One row a figure that has a name."""
-    named = [place for place in values.columns if place in measures()]
-    kept = values[named]
-    kept.columns = pd.MultiIndex.from_tuples(
-        [(form, measures()[form, line, column]) for form, line, column in named], names=["form", "measure"]
+def listed_figures(values: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """One row a figure: those that have a name, and the others."""
+    values.columns = pd.MultiIndex.from_tuples(
+        [(form, line, measures().get((form, line, column), "")) for form, line, column in values.columns],
+        names=["form", "line_no", "measure"],
     )
-    return kept.melt(ignore_index=False).dropna(subset="value").reset_index()
+    is_named = values.columns.get_level_values("measure") != ""
+    named, unnamed = (
+        values.loc[:, own].melt(ignore_index=False).dropna(subset="value").reset_index()
+        for own in (is_named, ~is_named)
+    )
+    return named, unnamed

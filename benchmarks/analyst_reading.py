@@ -42,6 +42,7 @@ TEACHER_COLUMNS = {
     "现聘职称": "appointed_title",
     "任教学段": "stage",
     "教师资格学段": "certificate_stage",
+    "主教学科": "subject",
     "骨干教师": "backbone",
     "是否双师型": "dual_qualified",
     "是否专业课教师": "professional_course",
@@ -49,7 +50,7 @@ TEACHER_COLUMNS = {
 }
 CODE_LISTS = {"appointed_title": "title", "stage": "stage", "certificate_stage": "stage"}
 CODE_LISTS |= {"dual_qualified": "yes_no", "professional_course": "yes_no"}
-AMOUNTS = [f"金额{number}" for number in range(1, 7)]
+AMOUNTS = [f"金额{number}" for number in range(1, 9)]
 FINANCE_COLUMNS = ["年度", "单位代码", "单位名称", "学校标识码", "地区代码", "学校类别代码", "表号", "行次", "项目"]
 FINANCE_COLUMNS += [*AMOUNTS, "updated_at"]
 ID_WEIGHTS = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -62,10 +63,11 @@ EVENT_COLUMNS = [
 
 @dataclass
 class Records:
-    """Rows that break no rule, a table a kind; and what was delivered."""
+    """Rows that break no rule, a table a kind; and what was delivered. `unnamed`: figures that no mart asks for."""
 
     schools: pd.DataFrame
     figures: pd.DataFrame
+    unnamed: pd.DataFrame
     teachers: pd.DataFrame
     finance: pd.DataFrame
     official: pd.DataFrame
@@ -81,7 +83,7 @@ class Records:
 def read_all(sample: Path) -> Records:
     """Everything that waits."""
     inbox = sample / "inbox"
-    schools, figures, census = read_census(inbox / "school_census")
+    schools, figures, unnamed, census = read_census(inbox / "school_census")
     teachers, register = read_register(inbox / "teacher_register")
     finance, money = read_finance(sample / "finance.db")
     official, published = read_official(inbox / "official_figures")
@@ -104,7 +106,19 @@ def read_all(sample: Path) -> Records:
     log["reported_on"] = pd.to_datetime(log["reported_on"])
     log["status"] = (log["rows_quarantined"] == 0).map({True: "accepted", False: "partly"})
     return Records(
-        schools, figures, teachers, finance, official, residents, attainment, students, staff, accounts, events, log
+        schools=schools,
+        figures=figures,
+        unnamed=unnamed,
+        teachers=teachers,
+        finance=finance,
+        official=official,
+        residents=residents,
+        attainment=attainment,
+        students=students,
+        staff=staff,
+        accounts=accounts,
+        events=events,
+        deliveries=log,
     )
 
 
