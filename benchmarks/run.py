@@ -24,7 +24,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from analyst_agreement import LEFT_OUT, DifferenceError, compare
+from analyst_agreement import LEFT_OUT, DifferenceError, compare, compare_rules
 from compare import differing_rows
 from measuring import ROOT, SAMPLE_EVERY, SELDOM, Series, machine, run
 from sqltext import plan_of
@@ -269,7 +269,7 @@ def measure_analyst(session: Session) -> None:
         session.save()
         say(f"  analyst: {ran.seconds:.2f} s, {ran.peak_mib:.0f} MiB")
         stations.append(with_rest(json.loads(ran.stdout)["seconds"], ran.seconds))
-        told = agreement(workbook, Path(result["release"]))
+        told = agreement(workbook, json.loads(ran.stdout)["rules"], Path(result["release"]))
         if number == 0:
             taken = ran.seconds + session.of("eduplan beside analyst").seconds[0]
             estimate("rounds of c", session.rounds - 1, taken)
@@ -279,16 +279,18 @@ def measure_analyst(session: Session) -> None:
     shutil.rmtree(home.root, ignore_errors=True)
 
 
-def agreement(workbook: Path, release: Path) -> str:
-    """The analyst's marts against ours. Raises SystemExit when one differs, with mart, column and rows."""
+def agreement(workbook: Path, counts: dict[str, list[int]], release: Path) -> str:
+    """The analyst's marts and checks against ours. Raises SystemExit when one differs, with mart, column and rows, or
+    with the rule."""
     try:
-        compared = compare(workbook, release)
+        compared, agreeing = compare(workbook, release), compare_rules(counts, release)
     except DifferenceError as error:
-        raise SystemExit(f"the analyst's marts are not eduplan's: {error}") from error
+        raise SystemExit(f"the analyst's marts or checks are not eduplan's: {error}") from error
     cells = sum(compared.values())
     return (
         f"analyst: all {len(compared)} marts have our rows, and {cells:,} cells are ours (numbers within a millionth; "
-        f"left out: {', '.join(sorted(LEFT_OUT))})"
+        f"left out: {', '.join(sorted(LEFT_OUT))}); {len(counts)} rules run, {agreeing} of them counted as the gate's "
+        "(the others look at cells that the release lacks)"
     )
 
 
