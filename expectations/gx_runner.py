@@ -7,9 +7,6 @@ GX takes seconds to import, so it is imported inside the functions that need it.
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-import sys
 import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -79,36 +76,8 @@ def run(connection: duckdb.DuckDBPyConnection, asked: Sequence[Asked], outcome: 
             _validate(source, table, members, outcome)
 
 
-# For tests of distributions, which no rule is: a third of what GX takes to import, and 50 MB.
-_POSTPONED: Final = "scipy.stats"
-
-
-def _library() -> Any:
-    """Great Expectations, whose import leaves out what no rule needs until somebody asks for it."""
-    if _POSTPONED not in sys.modules:
-        _postpone(_POSTPONED)
-    import great_expectations
-
-    return great_expectations
-
-
-def _postpone(name: str) -> None:
-    """Import a module when an attribute of it is asked for first, as the standard library's LazyLoader does."""
-    parent, _, child = name.rpartition(".")
-    package = importlib.import_module(parent)
-    spec = importlib.util.find_spec(name)
-    if spec is None or spec.loader is None:
-        return
-    loader = importlib.util.LazyLoader(spec.loader)
-    spec.loader = loader
-    module = sys.modules[name] = importlib.util.module_from_spec(spec)
-    loader.exec_module(module)
-    # Found there, it is not looked for among the modules, which would load it.
-    setattr(package, child, module)
-
-
 def _context() -> Any:
-    gx = _library()
+    import great_expectations as gx
     from great_expectations.data_context.types.base import (
         DataContextConfig,
         InMemoryStoreBackendDefaults,
@@ -159,7 +128,7 @@ def _side_by_side(parts: Sequence[str]) -> str:
 
 
 def _validate(source: Any, table: str, members: Sequence[Rule], outcome: GxRun) -> None:
-    gx = _library()
+    import great_expectations as gx
 
     asset = source.add_query_asset(name=table, query=f"select * from {table}")
     batch = asset.add_batch_definition_whole_table(table).get_batch()
@@ -217,7 +186,6 @@ def _error(info: Mapping[str, Any]) -> str | None:
 
 def warm() -> None:
     """Import GX now, so that a long-lived process pays for it once, before the first candidate waits."""
-    _library()
     import expectations.tally  # noqa: F401 - registers the expectation
 
     _context()

@@ -6,7 +6,7 @@ What belongs here: starting them and telling people what came of it. What does n
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager, suppress
 from typing import Any, Final
 
 from rich.console import Console
@@ -78,12 +78,14 @@ def run_once(home: Home, *, record: RunRecord, settle: float | None = None) -> N
 @contextmanager
 def begun_beside_imports(home: Home) -> Iterator[None]:
     """Dagster's import takes one processor for seconds. Beside it: readers import their modules, and in a home that has
-    published nothing, where everything is new, dbt starts and the finance database is gone through. Raises OSError."""
+    published nothing, where everything is new, dbt starts and the finance database is gone through."""
     start_server()
     with ExitStack() as under_way:
         if current(home) is None:
             under_way.callback(dbt_ahead.dismiss_ready)
-            dbt.keep_ready(home)
+            # What fails here fails again, and is told, when dbt is needed.
+            with suppress(EduplanError, OSError):
+                dbt.keep_ready(home)
             if home.finance_url is not None:
                 under_way.enter_context(sql.looking_ahead(home.finance_url, home.looks))
         yield
