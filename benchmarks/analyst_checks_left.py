@@ -4,6 +4,9 @@ The gate judges marts out of which sensitive cells were taken; the analyst takes
 cells examines more rows then, and one that asks whether small numbers are gone finds them all. Such rules are run all
 the same, and their counts are compared only with a release that lacks none of the cells named here.
 
+Narrower than the gate's, where the analyst has nothing to ask of: `coverage.received_has_rows` asks of rows only,
+`coverage.delivery_known` and `coverage.every_delivery_shown` go by feed, area, year and part instead of an id.
+
 Belongs here: two tables of reasons. What does not: the rules (`analyst_checks.py`).
 """
 

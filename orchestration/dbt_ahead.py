@@ -72,10 +72,10 @@ def start(digest: str, project: Path, target: Path, variables: Mapping[str, str]
     """Start a process that parses `project` now, or take the one that was kept ready for this digest. `target` is where
     its parse cache lies; `variables` are set in its environment. Raises OSError."""
     while _ready:
-        forked = _ready.pop()
-        if forked.digest == digest and forked.process.poll() is None:
-            return forked
-        forked.dismiss()
+        kept = _ready.pop()
+        if kept.digest == digest and kept.process.poll() is None:
+            return kept
+        kept.dismiss()
     target.mkdir(parents=True, exist_ok=True)
     environment = _environment(project, target, variables)
     process = subprocess.Popen(  # noqa: S603 - our own interpreter and module

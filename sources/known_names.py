@@ -110,7 +110,7 @@ def _from_csv(original: Path, contract: Contract) -> set[str]:
 
 
 def _decoded(values: Sequence[bytes], encoding: str) -> list[str]:
-    """All at once: one by one takes six times as long. Where that could say something else, one by one."""
+    """All at once: one by one takes seven times as long. Where that could say something else, one by one."""
     try:
         texts = b"\n".join(values).decode(encoding).split("\n")
     except UnicodeDecodeError:

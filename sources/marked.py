@@ -80,7 +80,7 @@ def _write(
         "strings_to_formulas": False,
         "strings_to_urls": False,
         "strings_to_numbers": False,
-        # Faster by a third as long as it fits; row by row and through files beyond.
+        # Faster by a quarter as long as it fits; row by row and through files beyond.
         "in_memory" if _cells_of(found) <= _AT_ONCE else "constant_memory": True,
     }
     with xlsxwriter.Workbook(str(target), options) as book:
