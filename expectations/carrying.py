@@ -240,10 +240,8 @@ def _year(table: str) -> str:
 
 def _taken_in(candidate: Candidate, ledger: Ledger) -> tuple[DeliveryRow, ...]:
     """The deliveries whose records a candidate reads, as the ledger knows them."""
-    known = {row.delivery_id: row for row in ledger.deliveries()}
     used = [item for item in candidate.inputs.get("deliveries", []) if item["status"] in ("accepted", "partly")]
-    rows = (known.get(item["delivery_id"]) for item in used)
-    return tuple(row for row in rows if row is not None)
+    return tuple(ledger.deliveries_of(item["delivery_id"] for item in used))
 
 
 def _cells(rows: Iterable[DeliveryRow]) -> dict[Place, Cell]:

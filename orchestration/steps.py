@@ -508,8 +508,8 @@ def _names_behind(bench: Workbench, candidate: Candidate) -> NameMarks:
 
     if bench.names_ahead is not None:
         bench.names_ahead.join()
-    used = {item["delivery_id"] for item in candidate.inputs["deliveries"]}
-    return known_names(bench.home, [row for row in bench.ledger.deliveries() if row.delivery_id in used])
+    used = [item["delivery_id"] for item in candidate.inputs["deliveries"]]
+    return known_names(bench.home, bench.ledger.deliveries_of(used))
 
 
 def warm_names(bench: Workbench) -> None:

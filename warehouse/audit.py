@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from itertools import chain
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,7 +23,7 @@ from warehouse.errors import Fault
 from warehouse.evidence import VALUE_LINEAGE
 from warehouse.fingerprint import MARTS_SCHEMA
 from warehouse.ledger import ReleaseRow
-from warehouse.masking import MASK, PERSONAL_PATTERN, mask_personal
+from warehouse.masking import MASK, PERSONAL_PATTERN, mask_all, mask_personal
 from warehouse.names import NameMarks, masked
 from warehouse.paths import Home
 from warehouse.records import QUARANTINE_SCHEMA, RECORD_SCHEMAS, DeliveryRow
@@ -167,14 +168,14 @@ def mask_names(connection: duckdb.DuckDBPyConnection, database: str, names: Name
 def _deliveries(deliveries: Iterable[DeliveryRow], active: set[str], held: Mapping[str, str]) -> pa.Table:
     rows = list(deliveries)
     told: dict[str, list[Any]] = {
-        "file_name": [mask_personal(row.file_name) for row in rows],
-        "submitter": [mask_personal(row.submitter) for row in rows],
+        "file_name": mask_all([row.file_name for row in rows]),
+        "submitter": mask_all([row.submitter for row in rows]),
         "received_at": [row.received_at.isoformat() for row in rows],
         "active": [row.delivery_id in active for row in rows],
         "held": [row.delivery_id in held for row in rows],
         "held_zh": [held.get(row.delivery_id) for row in rows],
     }
-    columns = {name: told.get(name) or [getattr(row, name) for row in rows] for name in _DELIVERIES.names}
+    columns = {name: told.get(name) or list(map(attrgetter(name), rows)) for name in _DELIVERIES.names}
     return pa.table(columns, schema=_DELIVERIES)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import date, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import sqlalchemy as sa
@@ -26,7 +27,7 @@ from warehouse.holds import Hold
 from warehouse.journal import JournalEntry, check_chain, next_entry
 from warehouse.paths import Home
 from warehouse.pruned import ORIGINAL, Pruned
-from warehouse.readings import Known, readings_of
+from warehouse.readings import Line, readings_of
 from warehouse.records import WITHDRAWN, DeliveryRow
 from warehouse.verdict import Verdict
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 DUPLICATE: Final = "duplicate"
 VANISHED: Final = "vanished"
 _TAIL_OPTION: Final = "eduplan_tail"
+# With and without the deliveries set aside, before and after an intake.
+_ACTIVE_SETS: Final = 4
 
 
 def _nothing() -> None:
@@ -161,14 +164,18 @@ class Ledger:
 
     def readings(self) -> set[tuple[str, str]]:
         """(delivery id, contract version) of every reading."""
-        return {(known.row.delivery_id, known.row.contract_version) for known in self._known()}
+        return set(self._line().done)
 
     def deliveries(self) -> list[DeliveryRow]:
         """Every delivery as last read, in order of arrival."""
-        newest = {known.row.delivery_id: known for known in self._known()}
-        return [known.row for known in sorted(newest.values(), key=lambda item: item.arrival)]
+        return list(self._line().newest.values())
 
-    def _known(self) -> Sequence[Known]:
+    def deliveries_of(self, ids: Iterable[str]) -> list[DeliveryRow]:
+        """The deliveries with these ids as last read, in the order of the ids; those nobody knows are left out."""
+        newest = self._line().newest
+        return [newest[name] for name in ids if name in newest]
+
+    def _line(self) -> Line:
         with self.reading() as connection:
             return self._readings.all(connection)
 
@@ -180,25 +187,20 @@ class Ledger:
         `contract_versions` (feed -> version) limits to what was read under exactly these versions
         (`sources.intake.contract_versions`); None takes each delivery as last read. For the keys of deliveries set
         aside (`without`) the predecessors count."""
-        withdrawn = {row.delivery_id for row in self.withdrawals() if row.withdrawn}
-        if contract_versions is None:
-            found = self.deliveries()
-        else:
-            in_line = sorted(self._known(), key=lambda known: known.arrival)
-            rows = (known.row for known in in_line)
-            found = [row for row in rows if contract_versions.get(row.feed) == row.contract_version]
-        return select_active((row for row in found if row.delivery_id not in without), withdrawn)
+        withdrawn = frozenset(row.delivery_id for row in self.withdrawals() if row.withdrawn)
+        versions = None if contract_versions is None else tuple(sorted(contract_versions.items()))
+        return list(_active(self._line(), versions, withdrawn, frozenset(without)))
 
     def unread(self, contract_versions: Mapping[str, str]) -> list[DeliveryRow]:
         """Deliveries of these feeds not yet read under the given versions, in order of arrival; without those whose
         originals were cleared away."""
         gone = {item.name for item in self.pruned() if item.kind == ORIGINAL}
-        done = self.readings()
+        line = self._line()
         return [
             row
-            for row in self.deliveries()
+            for row in line.newest.values()
             if row.feed in contract_versions
-            and (row.delivery_id, contract_versions[row.feed]) not in done
+            and (row.delivery_id, contract_versions[row.feed]) not in line.done
             and row.sha256 not in gone
         ]
 
@@ -381,6 +383,18 @@ class Ledger:
                 rows = connection.execute(sa.select(table)).mappings().all()
                 found += _keyed_differences(kind, key, payloads, [dict(row) for row in rows])
         return found
+
+
+@lru_cache(maxsize=_ACTIVE_SETS)
+def _active(
+    line: Line, versions: tuple[tuple[str, str], ...] | None, withdrawn: frozenset[str], without: frozenset[str]
+) -> tuple[DeliveryRow, ...]:
+    """`Ledger.active_set`, found out once for as long as nothing is added to the line."""
+    found: Iterable[DeliveryRow] = line.newest.values()
+    if versions is not None:
+        version_of = dict(versions)
+        found = (row for row in line.in_line if version_of.get(row.feed) == row.contract_version)
+    return tuple(select_active((row for row in found if row.delivery_id not in without), withdrawn))
 
 
 def select_active(deliveries: Iterable[DeliveryRow], withdrawn: Collection[str] = ()) -> list[DeliveryRow]:

@@ -365,7 +365,7 @@ def _marts(plan: _Plan, draft: Draft | None, work_dir: Path) -> Copied:
 def _fill(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path, marts: Copied) -> None:
     version = next_version(plan.previous.manifest["data_version"] if plan.previous else None, plan.changes)
     _add_audit(home, ledger, plan, work_dir, version)
-    before = Searched(marts.linked, plan.same.tables) if plan.same.searched else Searched()
+    before = _searched(plan.same, marts)
     # The engine proves the copy, and reads its texts, while the documents are written.
     with ThreadPoolExecutor(2) as pool:
         proof = pool.submit(prove_copy, work_dir, plan.order.candidate.fingerprint)
@@ -376,6 +376,10 @@ def _fill(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path, marts: Copied
     for path in work_dir.rglob("*"):
         if path.is_file() and path.stat().st_mode & 0o777 != _READ_ONLY:
             path.chmod(_READ_ONLY)
+
+
+def _searched(same: Unchanged, marts: Copied) -> Searched:
+    return Searched(marts.linked, same.tables, same.whole(MARTS_FILE)) if same.searched else Searched()
 
 
 def _write_rest(ledger: Ledger, plan: _Plan, work_dir: Path, marts: Copied, version: str) -> None:

@@ -54,11 +54,13 @@ class Exposure:
 
 @dataclass(frozen=True)
 class Searched:
-    """What was looked at before, for the same names by the same program, and has not changed: files by their paths, and
-    tables of schema `marts`."""
+    """What was looked at before, for the same names by the same program, and has not changed: files by their paths,
+    tables of schema `marts`, and the database of another release (None: of none), whose texts need no second look
+    wherever else they stand."""
 
     files: frozenset[str] = frozenset()
     tables: frozenset[str] = frozenset()
+    database: Path | None = None
 
 
 def exposures(folder: Path, names: NameMarks | None) -> list[Exposure]:
@@ -83,7 +85,7 @@ def read_texts(
             (name, place, texts)
             for name, path in files.items()
             if name not in searched.files and wanted(path)
-            for place, texts in _texts(connection, path, searched.tables)
+            for place, texts in _texts(connection, path, searched)
         ]
 
 
@@ -114,7 +116,7 @@ def _with_names(texts: Collection[str], names: NameMarks) -> set[str]:
 # -- texts ------------------------------------------------------------------------------------------------------------
 
 
-def _texts(connection: duckdb.DuckDBPyConnection, path: Path, searched: Collection[str]) -> Iterator[Texts]:
+def _texts(connection: duckdb.DuckDBPyConnection, path: Path, searched: Searched) -> Iterator[Texts]:
     """(place, the texts there) for every place of a file; a text that stands there often may be given once."""
     if path.suffix == ".duckdb":
         yield from _of_database(path, searched)
@@ -129,18 +131,30 @@ def _texts(connection: duckdb.DuckDBPyConnection, path: Path, searched: Collecti
     yield "文件名", [path.name]
 
 
-def _of_database(path: Path, searched: Collection[str]) -> Iterator[Texts]:
-    with duck.connect(path, read_only=True) as connection:
-        columns = duck.rows(
-            connection,
-            "SELECT c.database_name, c.schema_name, c.table_name, c.column_name FROM duckdb_columns() AS c"
-            " INNER JOIN duckdb_tables() AS t USING (database_oid, schema_oid, table_oid)"
-            f" WHERE c.data_type IN {_TEXT} ORDER BY ALL",
-        )
-        for database, schema, table, column in columns:
-            if column not in _ANSWERING and not (schema == MARTS_SCHEMA and table in searched):
-                relation = ".".join(duck.ident(name) for name in (database, schema, table))
-                yield f"{schema}.{table}.{column}", _distinct(connection, relation, column)
+def _of_database(path: Path, searched: Searched) -> Iterator[Texts]:
+    with duck.connect() as connection:
+        duck.attach(connection, path, "written")
+        if searched.database is not None:
+            duck.attach(connection, searched.database, "before")
+        before = _text_columns(connection, "before")
+        for place, kind in sorted(_text_columns(connection, "written").items()):
+            schema, table, column = place
+            if column not in _ANSWERING and not (schema == MARTS_SCHEMA and table in searched.tables):
+                relation = f"{duck.ident(schema)}.{duck.ident(table)}"
+                known = f"before.{relation}" if before.get(place) == kind else None
+                yield ".".join(place), _distinct(connection, f"written.{relation}", column, known)
+
+
+def _text_columns(connection: duckdb.DuckDBPyConnection, database: str) -> dict[tuple[str, str, str], str]:
+    """(schema, table, column) -> type, of every column of texts in the tables of a database; none where it is not
+    attached."""
+    query = (
+        "SELECT c.schema_name, c.table_name, c.column_name, c.data_type FROM duckdb_columns() AS c"
+        " INNER JOIN duckdb_tables() AS t USING (database_oid, schema_oid, table_oid)"
+        f" WHERE c.data_type IN {_TEXT} AND c.database_name = ?"
+    )
+    found = duck.rows(connection, query, [database])
+    return {(str(schema), str(table), str(column)): str(kind) for schema, table, column, kind in found}
 
 
 def _of_table(connection: duckdb.DuckDBPyConnection, path: Path) -> Iterator[Texts]:
@@ -164,9 +178,11 @@ def _csv(path: Path, columns: Iterable[str]) -> str:
     )
 
 
-def _distinct(connection: duckdb.DuckDBPyConnection, relation: str, column: str) -> list[str]:
+def _distinct(connection: duckdb.DuckDBPyConnection, relation: str, column: str, known: str | None = None) -> list[str]:
+    """The texts of a column; without those of the same column of the relation `known`."""
     name = duck.ident(column)
-    found = duck.rows(connection, f"SELECT DISTINCT {name} FROM {relation} WHERE {name} IS NOT NULL")
+    query = f"SELECT DISTINCT {name} FROM {relation} WHERE {name} IS NOT NULL"
+    found = duck.rows(connection, query if known is None else f"{query} EXCEPT SELECT {name} FROM {known}")
     return [str(text) for (value,) in found for text in (value if isinstance(value, list) else [value])]
 
 

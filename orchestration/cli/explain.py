@@ -166,12 +166,12 @@ def trace(delivery_id: str, *, release_id: str | None, as_json: bool) -> int:
     home = Home.from_env()
     ledger = Ledger(home.ledger_url)
     try:
-        known = {row.delivery_id: row for row in ledger.deliveries()}
+        known = ledger.deliveries_of([delivery_id])
     finally:
         ledger.close()
-    if delivery_id not in known:
+    if not known:
         raise UsageError(f"台账中没有报送件 {delivery_id}。", "编号见回执，或 eduplan explain … 的报送件表。")
-    row = known[delivery_id]
+    [row] = known
     wanted = releases(home) if release_id is None else [_release(home, release_id)]
     found = [
         {"release_id": item.release_id, "published_at": item.manifest["published_at"], **_resting(item, delivery_id)}

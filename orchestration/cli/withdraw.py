@@ -39,7 +39,7 @@ def withdraw(delivery: str, *, reason: str, by: str, undo: bool, as_json: bool) 
     try:
         with exclusive(home, intake.INTAKE_LOCK, wait=_WAIT):
             changed = ledger.withdraw(delivery, reason=reason, person=by, withdrawn=not undo)
-            row = next(found for found in ledger.deliveries() if found.delivery_id == delivery)
+            [row] = ledger.deliveries_of([delivery])
             standing = _standing(ledger, row)
             decision = next(found for found in ledger.withdrawals() if found.delivery_id == delivery)
             write_withdrawal(home, row, decision, standing, feed_title_zh=contract.load(row.feed).info.title_zh)

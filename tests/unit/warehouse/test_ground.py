@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from warehouse import archive, clock, files, lock, paths
 from warehouse.errors import EduplanError, Fault, Refused, UsageError
-from warehouse.masking import MASK, holds_personal, mask_personal
+from warehouse.masking import MASK, holds_personal, mask_all, mask_personal
 from warehouse.paths import Home
 
 
@@ -138,6 +138,11 @@ def test_codes_and_amounts_stay(text: str) -> None:
 @given(st.text(alphabet="0123456789X ,身", max_size=40))
 def test_masking_leaves_nothing_to_mask(text: str) -> None:
     assert not holds_personal(mask_personal(text))
+
+
+@given(st.lists(st.text(alphabet="0123456789X \n身", max_size=24) | st.just("电话13812345678。")))
+def test_many_texts_are_masked_like_each_of_them(texts: list[str]) -> None:
+    assert mask_all(texts) == [mask_personal(text) for text in texts]
 
 
 def test_the_archive_keeps_bytes_once_and_apart_from_the_original(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 
 from tests.support.rows import row
+from warehouse import ledger as ledgers
 from warehouse import readings
 from warehouse.ledger import Ledger
 from warehouse.records import DeliveryRow
@@ -86,15 +87,54 @@ def test_what_is_entered_between_two_looks_at_the_ledger_is_read_once(
     with monkeypatch.context() as patch:
         patch.setattr(readings, "_between", interrupted)
         assert ledger.deliveries() == [year(1)]
-    assert [known.row for known in ledger._known()] == [year(1), year(2)]
+    assert ledger.deliveries() == [year(1), year(2)]
 
 
 def test_a_list_that_somebody_looks_at_stays_as_it_was(ledger: Ledger) -> None:
     ledger.record_delivery(year(1), size=1)
-    before = ledger._known()
+    before = ledger._line()
     ledger.record_delivery(year(2), size=1)
-    assert len(ledger._known()) == 2
-    assert len(before) == 1
+    assert len(ledger._line().known) == 2
+    assert list(before.newest.values()) == [year(1)]
+    ledger.deliveries().clear()
+    ledger.readings().clear()
+    ledger.active_set().clear()
+    assert len(ledger.deliveries()) == len(ledger.readings()) == len(ledger.active_set()) == 2
+
+
+def test_what_counts_is_found_out_once_until_something_is_added(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[int] = []
+    choose = ledgers.select_active
+
+    def noted(deliveries: Iterable[DeliveryRow], withdrawn: Collection[str]) -> list[DeliveryRow]:
+        asked.append(1)
+        return choose(deliveries, withdrawn)
+
+    monkeypatch.setattr(ledgers, "select_active", noted)
+    ledger.record_delivery(year(1), size=1)
+    ledger.record_delivery(year(2), size=1)
+    assert ledger.active_set() == ledger.active_set() == [year(1), year(2)]
+    assert ledger.active_set(without={year(2).delivery_id}) == [year(1)]
+    assert len(asked) == 2
+    # An entry of another kind changes nothing about the line; what it says is asked all the same.
+    ledger.record_candidate("c1", "f")
+    assert ledger.active_set() == [year(1), year(2)]
+    assert len(asked) == 2
+    ledger.withdraw(year(1).delivery_id, reason="错报", person="张")
+    assert [found.status for found in ledger.active_set()] == ["withdrawn", "accepted"]
+    ledger.record_delivery(year(3), size=1)
+    assert [found.period for found in ledger.active_set()] == [2021, 2022, 2023]
+    assert ledger.active_set({"school_census": "v2"}) == []
+    assert len(asked) == 5
+
+
+def test_deliveries_are_given_in_the_order_asked_and_strangers_left_out(ledger: Ledger) -> None:
+    for number in (1, 2, 3):
+        ledger.record_delivery(year(number), size=1)
+    asked = [year(3).delivery_id, "nobody", year(1).delivery_id]
+    assert ledger.deliveries_of(asked) == [year(3), year(1)]
 
 
 @pytest.mark.parametrize("further", [0, 1, 5])

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
+import duckdb
 import numpy as np
 import pytest
 
@@ -17,6 +19,7 @@ from warehouse.dictionary import contract, read_docs
 from warehouse.errors import Refused
 from warehouse.ledger import Ledger
 from warehouse.manifest import Release, current
+from warehouse.marts_file import Copied
 from warehouse.names import NameMarks, marks_of
 from warehouse.paths import Home
 from warehouse.release import publish
@@ -56,6 +59,15 @@ def standing(home: Home) -> Release:
     found = current(home)
     assert found is not None
     return found
+
+
+def copied(folder: Path, home: Home) -> Path:
+    """A release that may be written to; the same one when asked again."""
+    target = home.root / "altered"
+    if not target.is_dir():
+        shutil.copytree(folder, target)
+        (target / "marts.duckdb").chmod(0o644)
+    return target
 
 
 def is_shared(first: Release, second: Release, name: str) -> bool:
@@ -155,6 +167,38 @@ def test_what_was_searched_for_the_same_names_is_passed_over(home: Home, ledger:
     before = Searched(frozenset({"csv/fct_indicator_value.csv"}), frozenset({"fct_indicator_value"}))
     left = {item.file for item in shown(read_texts(release.path, before), NAMES)}
     assert left == {"parquet/fct_indicator_value.parquet", "changes.json"}
+
+
+def test_texts_of_the_release_before_need_no_second_look_and_new_ones_do(home: Home, ledger: Ledger) -> None:
+    named = published(home, ledger, make_candidate(home, ledger, 1.5, note=f"填报人：{NAME}"))
+    before = Searched(database=named.path / "marts.duckdb")
+    delivery(home, ledger, "another delivery", period=2031, file_name="另一件.xlsx")
+    same = published(home, ledger, make_candidate(home, ledger, 1.5, note=f"填报人：{NAME}"))
+    told = {place: texts for file, place, texts in read_texts(same.path, before) if file == "marts.duckdb"}
+    assert told["marts.fct_indicator_value.note"] == []
+    assert told["audit.deliveries.file_name"] == ["另一件.xlsx"]
+    assert told["audit.releases.release_id"] == [same.release_id]
+    changed = published(home, ledger, make_candidate(home, ledger, 1.5, note="填报人：测试乙"))
+    assert "marts.duckdb" in {item.file for item in shown(read_texts(changed.path, before), NAMES)}
+    # In another column the same text is looked at: there it may stand for somebody else.
+    with duckdb.connect(str(copied(changed.path, home) / "marts.duckdb")) as connection:
+        connection.execute(f"INSERT INTO audit.lineage (mart) VALUES ('填报人：{NAME}')")
+    places = {item.place for item in shown(read_texts(copied(changed.path, home), before), NAMES)}
+    assert places >= {"audit.lineage.mart", "marts.fct_indicator_value.note"}
+
+
+def test_an_altered_release_spares_no_text_its_search(home: Home, ledger: Ledger) -> None:
+    candidate = candidate_with_a_note(home, ledger)
+    release = published(home, ledger, candidate)
+    made = Made(**release.manifest["made"])
+    copy = Copied({}, frozenset())
+    same = since(release, made, ledger.releases())
+    assert publication._searched(same, copy).database == release.path / "marts.duckdb"
+    assert publication._searched(dataclasses.replace(same, searched=False), copy) == Searched()
+    (release.path / "marts.duckdb").chmod(0o644)
+    with duckdb.connect(str(release.path / "marts.duckdb")) as connection:
+        connection.execute(f"UPDATE audit.deliveries SET file_name = '{NAME}'")
+    assert publication._searched(same, copy).database is None
 
 
 def test_the_same_names_in_another_order_are_the_same(home: Home) -> None:
