@@ -188,8 +188,8 @@ class Carrying:
         names = sorted(name for table in wanted for room, name in [table.split(".")] if room == "records")
         named = [name for name in names if name in RECORD_SCHEMAS]
         with _narrow(connection, self._home, named, self._rows):
-            views = _views(connection, _NARROWED)
-        own = _views(connection, duck.rows(connection, "SELECT current_database()")[0][0])
+            views = views_of(connection)
+        own = views_of(connection)
         return {f"records.{name}": self._record_table(name) for name in named if views[name] == own.get(name)}
 
     def _record_table(self, name: str) -> RecordTable:
@@ -327,11 +327,11 @@ def _narrow(
         connection.execute(f"DETACH {_NARROWED}")
 
 
-def _views(connection: duckdb.DuckDBPyConnection, database: str) -> dict[str, str]:
-    """Record views of a database -> what they are."""
+def views_of(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Record views of the database in use -> what they are."""
     found = duck.rows(
         connection,
-        "SELECT view_name, sql FROM duckdb_views() WHERE database_name = ? AND schema_name = 'records'",
-        [database],
+        "SELECT view_name, sql FROM duckdb_views()"
+        " WHERE database_name = current_database() AND schema_name = 'records'",
     )
     return {str(name): str(sql) for name, sql in found}

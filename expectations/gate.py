@@ -19,7 +19,8 @@ import duckdb
 
 from expectations import gx_runner, waiving
 from expectations import sql as rule_sql
-from expectations.carrying import Carrying, Cell, Plan, everything
+from expectations.beforehand import Beforehand
+from expectations.carrying import Carrying, Cell, Plan, everything, views_of
 from expectations.catalogue import Catalogue, RowCount, Rule, catalogue
 from expectations.gx_runner import GxResult, GxRun
 from expectations.memo import KEYS_KEPT, Found
@@ -97,18 +98,25 @@ def judge(
     rules: Catalogue | None = None,
     timeout_seconds: float = TIMEOUT_SECONDS,
     tell: Callable[[str], None] | None = None,
+    before: Beforehand | None = None,
 ) -> Verdict:
     """Judge a sealed candidate, write `verdict.json` into its folder and its digest into the ledger.
 
     Results that cannot have changed since an earlier recorded check are carried over (`expectations.carrying`), and
     the verdict says which. Always returns a verdict for this candidate: errors, missing results and the time limit
-    become results that do not pass. `tell` is given what people should know. Raises Fault or OSError only when the
-    verdict cannot be written down; then there is none, and no publication.
+    become results that do not pass. `tell` is given what people should know; `before` holds answers about the records
+    that were asked for while the candidate was finished (`expectations.beforehand`). Raises Fault or OSError only when
+    the verdict cannot be written down; then there is none, and no publication.
     """
     book = rules if rules is not None else catalogue()
     carrying = Carrying(home, ledger, candidate, book)
     evidence = gather(
-        candidate.database, book, timeout_seconds=timeout_seconds, runner=gx_runner.run, carrying=carrying
+        candidate.database,
+        book,
+        timeout_seconds=timeout_seconds,
+        runner=gx_runner.run,
+        carrying=carrying,
+        before=before,
     )
     verdict = conclude(candidate, book, evidence, fully_judged_at=carrying.fully_judged_at)
     write_atomic(home.candidates / candidate.candidate_id / VERDICT_FILE, verdict.to_json())
@@ -150,7 +158,13 @@ def conclude(candidate: Candidate, rules: Catalogue, evidence: Evidence, *, full
 
 
 def gather(
-    database: Path, rules: Catalogue, *, timeout_seconds: float, runner: Runner, carrying: Carrying | None = None
+    database: Path,
+    rules: Catalogue,
+    *,
+    timeout_seconds: float,
+    runner: Runner,
+    carrying: Carrying | None = None,
+    before: Beforehand | None = None,
 ) -> Evidence:
     """Run both computations in a thread of their own, which is interrupted when the time is over."""
     evidence, outcome = Evidence(), GxRun()
@@ -158,7 +172,7 @@ def gather(
 
     def examine_all() -> None:
         with duck.connect(database, read_only=True) as connection:
-            examine(connection, rules, evidence, outcome, runner=runner, carrying=carrying)
+            examine(connection, rules, evidence, outcome, runner=runner, carrying=carrying, before=before)
 
     work = executor.submit(examine_all)
     try:
@@ -192,15 +206,18 @@ def examine(
     *,
     runner: Runner = gx_runner.run,
     carrying: Carrying | None = None,
+    before: Beforehand | None = None,
 ) -> None:
     """Fill the evidence: the gate's own count first, then GX on the same rules. Raises what `runner` raises."""
-    outcome.connection = connection
+    outcome.connections.append(connection)
     texts = rule_sql.text_columns(connection)
     if carrying is None:
         evidence.plan = everything(rules)
     else:
         evidence.plan, evidence.answers = carrying.plan(connection, rules, texts), Answers(by_place=True)
-    _count(connection, evidence.plan.whole, texts, evidence)
+    elsewhere = before.rules_for(evidence.plan, views_of(connection)) if before is not None else ()
+    asked_there = {rule.id for rule in elsewhere}
+    _count(connection, [rule for rule in evidence.plan.whole if rule.id not in asked_there], texts, evidence)
     if carrying is not None and evidence.plan.apart:
         with carrying.narrowed(connection, evidence.plan):
             _count(connection, evidence.plan.apart, texts, evidence)
@@ -210,9 +227,34 @@ def examine(
             evidence.plan, evidence.answers, evidence.rows = everything(rules), Answers(), {}
             evidence.key_errors.clear()
             _count(connection, evidence.plan.whole, texts, evidence)
-    _excuse_all(connection, rules, evidence)
     runner(connection, evidence.answers.asked, outcome)
+    if before is not None and elsewhere:
+        _take_told(connection, before, elsewhere, texts, evidence, outcome, runner)
+    _excuse_all(connection, rules, evidence)
     _take_answers(evidence, outcome)
+
+
+def _take_told(  # noqa: PLR0917 - each is told apart by its type
+    connection: duckdb.DuckDBPyConnection,
+    before: Beforehand,
+    rules: Sequence[Rule],
+    texts: TextColumns,
+    evidence: Evidence,
+    outcome: GxRun,
+    runner: Runner,
+) -> None:
+    """Add the answers that were asked for elsewhere, and let GX see them there; ask here what broke there."""
+    outcome.connections.append(before.connection)
+    told = before.told()
+    if told is None:
+        done = len(evidence.answers.asked)
+        _count(connection, rules, texts, evidence)
+        runner(connection, evidence.answers.asked[done:], outcome)
+        return
+    evidence.answers.counts |= told.answers.counts
+    evidence.answers.places |= told.answers.places
+    evidence.rows |= told.rows
+    runner(before.connection, told.answers.asked, outcome)
 
 
 def _count(

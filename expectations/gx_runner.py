@@ -39,19 +39,20 @@ class GxResult:
 
 @dataclass
 class GxRun:
-    """Results as they come in; `stop` interrupts the running query and keeps the next suite from starting."""
+    """Results as they come in; `stop` interrupts the running queries of the `connections` in use and keeps the next
+    suite from starting."""
 
     results: list[GxResult] = field(default_factory=list)
     worst: list[str] = field(default_factory=list)
-    connection: duckdb.DuckDBPyConnection | None = None
+    connections: list[duckdb.DuckDBPyConnection] = field(default_factory=list)
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def stop(self) -> None:
         """Interrupt the run from another thread."""
         self.stopped.set()
-        if self.connection is not None:
+        for connection in self.connections:
             with suppress(duckdb.ConnectionException):  # closed already: nothing left to interrupt
-                self.connection.interrupt()
+                connection.interrupt()
 
 
 def run(connection: duckdb.DuckDBPyConnection, asked: Sequence[Asked], outcome: GxRun) -> None:

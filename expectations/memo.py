@@ -60,6 +60,13 @@ class Entry:
         return full <= day and full.astimezone(SHANGHAI).date() == day.astimezone(SHANGHAI).date()
 
 
+def is_of_today(home: Home, today: datetime) -> bool:
+    """Whether something was written down on this day of Shanghai: what it says, and whether it may be believed, is not
+    asked."""
+    path = home.root / _PLACE
+    return path.is_file() and datetime.fromtimestamp(path.stat().st_mtime, SHANGHAI).date() == today.date()
+
+
 def read(home: Home, ledger: Ledger) -> tuple[Entry, ...]:
     """The entries whose verdicts the ledger knows, oldest first; none when there is no file or it was altered."""
     path = home.root / _PLACE

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, wait
-from contextlib import ExitStack, closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -43,6 +43,7 @@ from warehouse.waivers import Waiver, read_waivers
 
 if TYPE_CHECKING:
     from expectations import ReportContext
+    from expectations.beforehand import Beforehand
     from sources.intake import IntakeReport
     from sources.rereading import Reread
     from sources.rereading import Selection as ToReread
@@ -92,6 +93,7 @@ class Workbench:
     dbt_ahead: DbtProcess | None = None
     keeping: Future[None] | None = None
     protecting: Future[Protected] | None = None
+    asking: Beforehand | None = None
     ahead: Ahead | None = None
     rendered: tuple[tuple[str, ReportContext], bytes] | None = None
 
@@ -130,6 +132,9 @@ def _drop_build(bench: Workbench) -> None:
     under_way: list[Future[Any]] = [work for work in (bench.keeping, bench.protecting) if work is not None]
     wait(under_way)
     bench.keeping = bench.protecting = None
+    if bench.asking is not None:
+        bench.asking.close()
+        bench.asking = None
     _give_up(bench)
     if bench.build is not None:
         candidates.abandon(bench.build)
@@ -292,6 +297,18 @@ def keep_built(bench: Workbench) -> None:
     bench.keeping = begun("keep", work)
 
 
+def ask_ahead(bench: Workbench) -> None:
+    """Begin what `judge` asks of the records alone, while dbt ends and Dagster enters what it did; once. Raises
+    nothing: `judge` does."""
+    from expectations import beforehand
+
+    build, inputs = bench.build, bench.record.inputs
+    if build is not None and bench.asking is None:
+        with suppress(EduplanError):
+            active = inputs.active if inputs is not None else active_deliveries(bench)
+            bench.asking = beforehand.begin(bench.home, build.database, active)
+
+
 def protect_ahead(bench: Workbench) -> None:
     """Begin what `seal` comes to first, while Dagster enters what dbt did. Raises nothing: `seal` does."""
     if bench.build is not None:
@@ -376,7 +393,11 @@ def judge(bench: Workbench) -> Verdict:
     with bench.record.station("judge") as station:
         if bench.warming is not None:
             bench.warming.join()
-        verdict = expectations.judge(bench.home, bench.ledger, candidate, tell=bench.record.reporter.note)
+        before, bench.asking = bench.asking, None
+        with closing(before) if before is not None else nullcontext():
+            verdict = expectations.judge(
+                bench.home, bench.ledger, candidate, tell=bench.record.reporter.note, before=before
+            )
         write_atomic(report_path(candidate), auditors_report(bench, candidate, verdict))
         failed = sum(not result.passed for result in verdict.results)
         station.good = verdict.passed

@@ -153,6 +153,9 @@ def _run_dbt(
         for event in invocation.stream():
             events.append(event)
             station.advance(min(len(events), total), total)
+            if len(events) == total:
+                # dbt writes down what it did now, which keeps one processor busy.
+                steps.ask_ahead(bench)
         exit_code = invocation.process.wait()
     problem = dbt.failure(dbt.artefact_dir(build), content, exit_code=exit_code)
     if problem is not None:
@@ -162,6 +165,7 @@ def _run_dbt(
     tables = dbt.read_tables(build.database)
     steps.keep_built(bench)
     steps.protect_ahead(bench)
+    steps.ask_ahead(bench)
     whole = _in_order([*_stayed(context, content, translator, share), *events], dbt_kept.order(content))
     return [_with_content(event, content, tables) for event in whole], None
 

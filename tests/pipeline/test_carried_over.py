@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from expectations import sql
-from expectations.carrying import Carrying, Cell
+from expectations.beforehand import Beforehand
+from expectations.carrying import Carrying, Cell, everything, views_of
 from expectations.catalogue import Rule, catalogue, rules
 from expectations.gate import evaluate
 from tests.pipeline.conftest import CODE, YEAR, Corrected
@@ -19,6 +21,7 @@ from warehouse import duck
 from warehouse.candidate import Candidate
 from warehouse.ledger import Ledger
 from warehouse.paths import Home
+from warehouse.records import RECORD_SCHEMAS
 from warehouse.verdict import Verdict
 
 
@@ -53,6 +56,33 @@ def test_a_corrected_city_is_judged_as_if_everything_were_examined(corrected: Co
     assert carried["dim_target.not_empty"].rule_id in settled
     assert "census.figures_non_negative" not in settled
     assert not {"enrolment.not_empty", "forensic.repeats_last_year"} & set(carried)
+
+
+def test_what_was_asked_while_the_candidate_was_finished_is_what_the_candidate_says(corrected: Corrected) -> None:
+    home = Home(corrected.home)
+    first = _candidate_of(home, corrected.before)
+    again = evaluate(first, catalogue())
+    assert again.results == _verdict(first).results
+    with closing(Ledger(home.ledger_url)) as ledger:
+        deliveries = ledger.deliveries_of(item["delivery_id"] for item in first.inputs["deliveries"])
+    with closing(Beforehand(home, first.database, deliveries, catalogue())) as before:
+        told = before.told()
+        with duck.connect(first.database, read_only=True) as connection:
+            asked = before.rules_for(everything(catalogue()), views_of(connection))
+        assert told is not None
+    results = {result.rule_id: result for result in again.results}
+    assert {rule.id for rule in asked} == {rule.id for rule in rules() if _is_of_records(rule)}
+    assert len(asked) > 20
+    for rule in asked:
+        count = told.answers.counts[rule.id]
+        assert (count.checked, count.failed) == (results[rule.id].rows_checked, results[rule.id].rows_failed), rule.id
+        assert tuple(key for _, key in told.rows.get(rule.id, [])) == results[rule.id].failing_keys
+
+
+def _is_of_records(rule: Rule) -> bool:
+    """Whether a rule speaks of records alone, told by its text."""
+    names = set(re.findall(r"\b(?:marts|records|reference)\.\w+", f"{rule.relation} {rule.source} {rule.check}"))
+    return names <= {f"records.{name}" for name in RECORD_SCHEMAS}
 
 
 def _by_place(

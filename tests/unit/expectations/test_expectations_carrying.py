@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import replace
-from datetime import date, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -18,156 +16,39 @@ import pytest
 
 from expectations import memo, render_report
 from expectations.carrying import ENGINE, SETTING, Carrying, engine_digest, tables_read
-from expectations.catalogue import Catalogue, Rows, Rule, catalogue, rules
+from expectations.catalogue import rules
 from expectations.gate import conclude, evaluate, gather, judge
 from expectations.gx_runner import GxResult, GxRun
-from tests.support.candidate_kit import FEEDS, dbt_manifest, fill_marts
-from warehouse import candidate as candidates
-from warehouse import duck
-from warehouse.archive import store_bytes
-from warehouse.candidate import Candidate
-from warehouse.clock import SHANGHAI
-from warehouse.files import sha256_file
-from warehouse.home_key import load_or_create_key
-from warehouse.ledger import Ledger
-from warehouse.paths import Home
-from warehouse.records import RECORD_SCHEMAS, DeliveryRow
-from warehouse.verdict import RuleResult, Verdict
-
-FIGURES = "school_census__figure"
-AREAS, YEARS, EACH = ("500101", "500102", "500103"), (2023, 2024), 4
-NOON, NEXT_DAY = "2025-09-30T12:00:00+08:00", "2025-10-01T00:10:00+08:00"
-# One rule of each kind: by delivery, by area and year, across years, of a mart that changes, of one that does not, and
-# of a table whose content nobody tells.
-SUMS = """select area_code, stat_year, count(*) as enrolment, count(*) filter (where value > 100) as grades
-from records.school_census__figure group by area_code, stat_year"""
-SCHOOLS = "select school_code, count(*) as years from records.school_census__figure group by school_code"
-KNOWN = """select v.indicator_id, v.area_code, v.period from marts.fct_indicator_value as v
-where exists (select 1 from records.delivery)"""
-
-
-def _rule(rule_id: str, **changes: Any) -> Rule:
-    return next(rule for rule in rules() if rule.id == rule_id).model_copy(update=changes)
-
-
-BY_DELIVERY = "census.figures_non_negative"
-BY_AREA = "census.grades_sum_by_area"
-ACROSS = "census.seen_in_both_years"
-CHANGING = "fct_value.finite"
-STANDING = "progress.status_present"
-UNTOLD = "fct_value.behind_delivery"
-RULES = (
-    _rule(BY_DELIVERY),
-    # Two rows of four exceed 100 in every area: the rule fails everywhere, as a warning.
-    _rule(BY_AREA, source=SUMS, severity="warning"),
-    _rule(
-        BY_AREA,
-        id=ACROSS,
-        source=SCHOOLS,
-        keys=("school_code",),
-        scope=None,
-        observed="years",
-        apart=False,
-        severity="warning",
-        parameters={},
-        meaning_zh="每所学校至多三行。",
-        check=Rows(kind="rows", fails="years > 3"),
-    ),
-    _rule(CHANGING),
-    _rule(STANDING),
-    _rule(CHANGING, id=UNTOLD, source=KNOWN, scope=None, check=Rows(kind="rows", fails="period < 0")),
+from tests.support.carrying_kit import (
+    ACROSS,
+    AREAS,
+    BY_AREA,
+    BY_DELIVERY,
+    CHANGING,
+    EACH,
+    FIGURES,
+    NEXT_DAY,
+    NOON,
+    RULES,
+    STANDING,
+    SUMS,
+    YEARS,
+    Bench,
+    deliver,
+    make_book,
+    make_home,
+    rule_of,
+    seal,
 )
-
-
-def _book(*members: Rule) -> Catalogue:
-    return Catalogue.model_construct(rules=members or RULES, conditions=catalogue().conditions)
-
-
-def _deliver(home: Home, ledger: Ledger, area: str, year: int, values: list[int]) -> DeliveryRow:
-    snapshot = store_bytes(home, f"{area} {year} {values}".encode())
-    delivery_id = "d" + snapshot.sha256[:16]
-    path = home.records / "school_census" / f"{delivery_id}-00000000" / f"{FIGURES}.parquet"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rows = [
-        {
-            **dict.fromkeys(RECORD_SCHEMAS[FIGURES].names, ""),
-            "stat_year": year,
-            "form_year": year,
-            "area_code": area,
-            "school_code": f"{area}{n % 2}",
-            "form": "3112",
-            "line_no": 1,
-            "column_no": n,
-            "measure": "enrolment",
-            "value": Decimal(value),
-            "row_no": n + 1,
-            "delivery_id": delivery_id,
-        }
-        for n, value in enumerate(values)
-    ]
-    pq.write_table(pa.Table.from_pylist(rows, schema=RECORD_SCHEMAS[FIGURES]), path)
-    row = DeliveryRow(
-        delivery_id=delivery_id,
-        feed="school_census",
-        area_code=area,
-        period=year,
-        part="",
-        sha256=snapshot.sha256,
-        file_name="报表.xlsx",
-        submitter="",
-        reported_on=date(2025, 3, 1),
-        received_at=datetime(2025, 9, 1, 8, tzinfo=SHANGHAI),
-        status="accepted",
-        rows_in=len(values),
-        rows_accepted=len(values),
-        rows_quarantined=0,
-        contract_version="v1",
-        tables={FIGURES: home.relative(path)},
-    )
-    ledger.record_delivery(row, size=snapshot.size, files={home.relative(path): sha256_file(path)})
-    return row
-
-
-def _seal(home: Home, ledger: Ledger, value: float) -> Candidate:
-    build = candidates.begin(home, ledger.active_set({"school_census": "v1"}), FEEDS)
-    fill_marts(build.database, value)
-    with duck.connect(build.database) as connection:
-        connection.execute("UPDATE marts.mart_plan_progress SET status = 'met'")
-    (build.work_dir / "manifest.json").write_bytes(dbt_manifest())
-    return candidates.seal(home, build)
+from warehouse.home_key import load_or_create_key
+from warehouse.records import RECORD_SCHEMAS
+from warehouse.verdict import RuleResult, Verdict
 
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A home with two candidates, the second after one corrected delivery; neither is judged. Copy it."""
-    home = Home(tmp_path_factory.mktemp("carrying") / "home").ensure()
-    load_or_create_key(home.key_file)
-    with closing(Ledger(home.ledger_url)) as ledger:
-        for area in AREAS:
-            for year in YEARS:
-                _deliver(home, ledger, area, year, [90, 95, 110, 120])
-        first = _seal(home, ledger, 1.5)
-        _deliver(home, ledger, AREAS[1], YEARS[1], [90, 95, 110, -7])
-        second = _seal(home, ledger, 1.75)
-    (home.root / "order").write_text(f"{first.candidate_id} {second.candidate_id}")
-    return home.root
-
-
-class Bench:
-    """A copy of the home, and its two candidates judged as often as one likes."""
-
-    def __init__(self, root: Path) -> None:
-        self.home = Home(root)
-        self.ledger = Ledger(self.home.ledger_url)
-        self.told: list[str] = []
-
-    @property
-    def pair(self) -> tuple[Candidate, Candidate]:
-        first, second = (self.home.root / "order").read_text().split()
-        return candidates.load(self.home, first), candidates.load(self.home, second)
-
-    def judge(self, number: int, book: Catalogue | None = None) -> Verdict:
-        return judge(self.home, self.ledger, self.pair[number], rules=book or _book(), tell=self.told.append)
+    return make_home(tmp_path_factory.mktemp("carrying") / "home")
 
 
 @pytest.fixture
@@ -215,7 +96,7 @@ def test_what_is_carried_over_is_what_would_be_found_again(after_one: Bench) -> 
     assert _carried(verdict) == {BY_DELIVERY: rows - EACH, BY_AREA: len(AREAS) * len(YEARS) - 1, STANDING: 20}
     assert {name for result in verdict.carried for name in result.carried_from} == {first.candidate_id}
     assert verdict.fully_judged_at == NOON
-    again = evaluate(second, _book())
+    again = evaluate(second, make_book())
     assert _bare(verdict) == list(again.results)
     assert again.carried == ()
     failed = {result.rule_id: len(result.failing_keys) for result in again.results if result.rows_failed}
@@ -228,14 +109,14 @@ def test_a_second_correction_examines_the_rest_and_says_where_it_comes_from(afte
     """What was carried over once is carried over again, and says where it was examined."""
     first, second = after_one.pair
     after_one.judge(1)
-    _deliver(after_one.home, after_one.ledger, AREAS[0], YEARS[0], [90, 95, 110, 121])
-    third = _seal(after_one.home, after_one.ledger, 1.75)
-    verdict = judge(after_one.home, after_one.ledger, third, rules=_book())
+    deliver(after_one.home, after_one.ledger, AREAS[0], YEARS[0], [90, 95, 110, 121])
+    third = seal(after_one.home, after_one.ledger, 1.75)
+    verdict = judge(after_one.home, after_one.ledger, third, rules=make_book())
     by = {result.rule_id: result for result in verdict.results}
     assert by[BY_DELIVERY].carried_from == tuple(sorted([first.candidate_id, second.candidate_id]))
     assert by[CHANGING].carried_from == (second.candidate_id,)
     assert by[STANDING].carried_from == (first.candidate_id,)
-    assert _bare(verdict) == list(evaluate(third, _book()).results)
+    assert _bare(verdict) == list(evaluate(third, make_book()).results)
 
 
 def _is_anew(verdict: Verdict) -> bool:
@@ -288,7 +169,7 @@ def test_a_memo_is_believed_only_of_the_verdict_that_is_recorded(after_one: Benc
 
 def test_another_rule_has_everything_judged_anew(after_one: Bench) -> None:
     changed = [rule.model_copy(update={"parameters": {"limit": 0.9}}) if rule.id == BY_AREA else rule for rule in RULES]
-    assert _is_anew(after_one.judge(1, _book(*changed)))
+    assert _is_anew(after_one.judge(1, make_book(*changed)))
 
 
 def test_other_code_has_everything_judged_anew(after_one: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -342,25 +223,27 @@ def test_a_view_that_reads_other_files_than_the_ledger_says_is_judged_anew(after
 def test_a_delivery_whose_rows_say_another_area_has_everything_judged_anew(
     after_one: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
-    strange = _deliver(after_one.home, after_one.ledger, AREAS[0], YEARS[0], [1, 2, 3, 4])
+    strange = deliver(after_one.home, after_one.ledger, AREAS[0], YEARS[0], [1, 2, 3, 4])
     path = after_one.home.root / strange.tables[FIGURES]
     table = pq.read_table(path)
     at = table.schema.get_field_index("area_code")
     pq.write_table(table.set_column(at, table.schema.field(at), pa.array([AREAS[2]] * EACH)), path)
-    third = _seal(after_one.home, after_one.ledger, 1.75)
-    verdict = judge(after_one.home, after_one.ledger, third, rules=_book())
+    third = seal(after_one.home, after_one.ledger, 1.75)
+    verdict = judge(after_one.home, after_one.ledger, third, rules=make_book())
     assert _is_anew(verdict)
-    assert list(verdict.results) == list(evaluate(third, _book()).results)
+    assert list(verdict.results) == list(evaluate(third, make_book()).results)
     assert "与其报送件的不同" in caplog.text
-    assert _is_anew(judge(after_one.home, after_one.ledger, third, rules=_book())), "nothing of it is kept"
+    assert _is_anew(judge(after_one.home, after_one.ledger, third, rules=make_book())), "nothing of it is kept"
 
 
 def test_a_rule_that_answers_for_another_area_than_it_was_asked_has_everything_judged_anew(
     bench: Bench, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A rule that is marked as standing apart and does not."""
-    astray = _rule(BY_AREA, source=SUMS.replace("select area_code", "select '500103' as area_code"), severity="warning")
-    book = _book(astray, _rule(CHANGING), _rule(STANDING))
+    astray = rule_of(
+        BY_AREA, source=SUMS.replace("select area_code", "select '500103' as area_code"), severity="warning"
+    )
+    book = make_book(astray, rule_of(CHANGING), rule_of(STANDING))
     assert _is_anew(bench.judge(0, book))
     verdict = bench.judge(1, book)
     assert _is_anew(verdict)
@@ -409,8 +292,8 @@ def test_a_memo_that_cannot_be_written_stops_nothing(bench: Bench, caplog: pytes
 
 
 def test_results_in_doubt_are_not_kept(bench: Bench) -> None:
-    broken = _rule(STANDING, id="progress.broken", scope="no_such_column > 1")
-    book = _book(*RULES, broken)
+    broken = rule_of(STANDING, id="progress.broken", scope="no_such_column > 1")
+    book = make_book(*RULES, broken)
     assert not bench.judge(0, book).passed
     verdict = bench.judge(1, book)
     assert "progress.broken" not in _carried(verdict)
@@ -420,15 +303,15 @@ def test_results_in_doubt_are_not_kept(bench: Bench) -> None:
 
 def test_an_answer_about_a_rule_that_was_not_asked_does_not_pass(after_one: Bench) -> None:
     first, second = after_one.pair
-    carrying = Carrying(after_one.home, after_one.ledger, second, _book())
+    carrying = Carrying(after_one.home, after_one.ledger, second, make_book())
 
     def run(_connection: duckdb.DuckDBPyConnection, _asked: object, outcome: GxRun) -> None:
         outcome.results.append(
             GxResult(STANDING, success=True, severity="critical", examined=20, unexpected=0, error=None)
         )
 
-    evidence = gather(second.database, _book(), timeout_seconds=60, runner=run, carrying=carrying)
-    results = {result.rule_id: result for result in conclude(second, _book(), evidence).results}
+    evidence = gather(second.database, make_book(), timeout_seconds=60, runner=run, carrying=carrying)
+    results = {result.rule_id: result for result in conclude(second, make_book(), evidence).results}
     assert "GX 却返回 1 个结果" in str(results[STANDING].error)
     assert "实际返回 0 个" in str(results[BY_DELIVERY].error), "what was examined here is still asked of both"
     assert first.candidate_id in results[BY_DELIVERY].carried_from
@@ -444,7 +327,7 @@ def test_an_answer_about_a_rule_that_was_not_asked_does_not_pass(after_one: Benc
     ],
 )
 def test_a_verdict_does_not_rest_on_an_old_check(after_one: Bench, changes: dict[str, str]) -> None:
-    book = _book(_rule(STANDING), _rule(CHANGING))
+    book = make_book(rule_of(STANDING), rule_of(CHANGING))
     after_one.judge(0, book)
     verdict = after_one.judge(1, book)
     assert verdict.passed
@@ -456,7 +339,7 @@ def test_a_verdict_does_not_rest_on_an_old_check(after_one: Bench, changes: dict
 
 @pytest.mark.parametrize("changes", [{"rows_carried": 21}, {"rows_carried": -1}, {"carried_from": ()}])
 def test_a_result_that_carries_more_than_it_checked_does_not_pass(after_one: Bench, changes: dict[str, Any]) -> None:
-    book = _book(_rule(STANDING), _rule(CHANGING))
+    book = make_book(rule_of(STANDING), rule_of(CHANGING))
     after_one.judge(0, book)
     verdict = after_one.judge(1, book)
     assert verdict.results[0].rows_carried == 20
@@ -472,7 +355,7 @@ def test_the_report_says_what_was_carried_over(after_one: Bench) -> None:
     assert "2025-09-30 12:00" in page
     assert page.count("↻ 20 / 20") == page.count("↻ 5 / 6") == page.count("↻ 20 / 24") == 1
     assert first.candidate_id in page
-    assert "↻" not in render_report(second, evaluate(second, _book())).decode("utf-8")
+    assert "↻" not in render_report(second, evaluate(second, make_book())).decode("utf-8")
 
 
 def _flat(page: str) -> str:
@@ -501,7 +384,7 @@ def _flat(page: str) -> str:
     ],
 )  # fmt: skip
 def test_what_a_rule_reads_is_known_or_it_is_always_asked(changes: dict[str, str], tables: set[str]) -> None:
-    rule = _rule(CHANGING, **changes)
+    rule = rule_of(CHANGING, **changes)
     assert tables_read([rule], {}) == {rule.id: tables}
 
 

@@ -1,0 +1,140 @@
+"""The rules that look at records and nothing else, asked while the candidate is still being finished.
+
+What belongs here: which rules these are, asking them on a connection of their own, and whether what was told then is
+told of the candidate that came of it. What does not: counting (`expectations.sql`), what need not be asked at all
+(`expectations.carrying`), Great Expectations and judging (`expectations.gate`).
+
+Records stand from the moment a build begins, the marts only when it is sealed; most of the gate's work is on records.
+Nothing is decided here: an answer that broke, or that was given about other records, is asked for again by the gate.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Event
+from typing import TYPE_CHECKING, Final
+
+import duckdb
+
+from expectations import memo
+from expectations import sql as rule_sql
+from expectations.carrying import Plan, tables_read, views_of
+from expectations.catalogue import Catalogue, Rule, catalogue
+from expectations.sql import Answers, Place, TextColumns
+from warehouse import candidate as candidates
+from warehouse import duck
+from warehouse.clock import now
+from warehouse.errors import EduplanError, Fault
+from warehouse.records import RECORD_SCHEMAS, DeliveryRow
+
+if TYPE_CHECKING:
+    from warehouse.paths import Home
+
+# Beside it the sensitive cells are taken out of the build, which needs as much again.
+MEMORY: Final = "512MB"
+_FAILURES: Final = (EduplanError, duckdb.Error, OSError)
+_STEP_SECONDS: Final = 0.05
+
+
+@dataclass(frozen=True)
+class Asked:
+    """The `rules` that are asked beforehand, and the `views` (name -> text) they are asked of."""
+
+    rules: tuple[Rule, ...]
+    texts: TextColumns
+    views: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class Told:
+    """What was answered, and for each rule with failing rows which these are."""
+
+    answers: Answers
+    rows: Mapping[str, list[tuple[Place, str]]]
+
+
+class Beforehand:
+    """The work begun, in a thread of its own; closed by whoever began it."""
+
+    def __init__(self, home: Home, database: Path, deliveries: Sequence[DeliveryRow], rules: Catalogue) -> None:
+        """Begin; `database` is where the candidate is being built, which is not opened. Raises Fault."""
+        self.connection = duck.connect(copy_of=database, memory=MEMORY)
+        self._unwanted = Event()
+        pool = ThreadPoolExecutor(1, thread_name_prefix="eduplan-ask")
+        self._asked = pool.submit(_prepare, self.connection, home, deliveries, rules)
+        self._told = pool.submit(self._ask)
+        pool.shutdown(wait=False)
+
+    def _ask(self) -> Told:
+        asked, answers = self._asked.result(), Answers(by_place=True)
+        for relation in _by_relation(asked):
+            if self._unwanted.is_set():
+                raise Fault("这些结果已不再需要。")
+            rule_sql.ask(self.connection, relation, asked.texts, answers)
+        rows = {
+            rule.id: rule_sql.failing_rows(self.connection, rule, rule_sql.compose(rule, asked.texts, answers.tables))
+            for rule in asked.rules
+            if answers.counts[rule.id].failed
+        }
+        return Told(answers, rows)
+
+    def rules_for(self, plan: Plan, views: Mapping[str, str]) -> tuple[Rule, ...]:
+        """The rules whose answers will hold for a candidate with these record `views`, which a check by this plan need
+        not ask itself; none where it would not ask all of them as a whole."""
+        if plan.apart:
+            return ()
+        try:
+            asked = self._asked.result()
+        except _FAILURES:
+            return ()
+        same = asked.views == {name: text for name, text in views.items() if name in asked.views}
+        whole = {rule.id: rule for rule in plan.whole}
+        return asked.rules if same and all(whole.get(rule.id) == rule for rule in asked.rules) else ()
+
+    def told(self) -> Told | None:
+        """The answers, once there are all of them; None when something broke: others had the memory then, say."""
+        try:
+            found = self._told.result()
+        except _FAILURES:
+            return None
+        return None if any(count.error is not None for count in found.answers.counts.values()) else found
+
+    def close(self) -> None:
+        """Interrupt what is under way, wait for it and close the connection."""
+        self._unwanted.set()
+        while not self._told.done():
+            self.connection.interrupt()
+            wait([self._told], timeout=_STEP_SECONDS)
+        self.connection.close()
+
+
+def _prepare(
+    connection: duckdb.DuckDBPyConnection, home: Home, deliveries: Sequence[DeliveryRow], rules: Catalogue
+) -> Asked:
+    connection.execute("CREATE SCHEMA records")
+    # Rules on what nobody handed in take no time.
+    there = sorted({name for row in deliveries for name in row.tables} & RECORD_SCHEMAS.keys())
+    for name in there:
+        candidates.create_record_view(connection, home, name, deliveries)
+    texts, records = rule_sql.text_columns(connection), {f"records.{name}" for name in there}
+    reads = tables_read(rules.rules, texts)
+    chosen = tuple(rule for rule in rules.rules if reads[rule.id] and reads[rule.id] <= records)
+    return Asked(chosen, texts, views_of(connection))
+
+
+def begin(home: Home, database: Path, deliveries: Sequence[DeliveryRow]) -> Beforehand | None:
+    """Begin where everything will have to be asked; None where much can be carried over from a check of today. Raises
+    Fault."""
+    if memo.is_of_today(home, now()):
+        return None
+    return Beforehand(home, database, deliveries, catalogue())
+
+
+def _by_relation(asked: Asked) -> list[list[Rule]]:
+    found: dict[str, list[Rule]] = {}
+    for rule in asked.rules:
+        found.setdefault(rule_sql.compose(rule, asked.texts).relation, []).append(rule)
+    return list(found.values())

@@ -1,0 +1,91 @@
+"""What a run begins before its station comes is begun once, handed over once, and never left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import duckdb
+import pytest
+
+import expectations
+from expectations.beforehand import Beforehand
+from orchestration import steps
+from orchestration.steps import Workbench, open_workbench
+from tests.support.candidate_kit import dbt_manifest, delivery, fill_marts, judged
+from warehouse import candidate as candidates
+from warehouse.errors import Fault
+from warehouse.paths import Home
+from warehouse.verdict import Verdict
+
+
+@pytest.fixture
+def bench(home: Home) -> Iterator[Workbench]:
+    """A run with a build that dbt would be done with."""
+    with open_workbench(home) as opened:
+        delivery(home, opened.ledger, "one")
+        build = steps.begin(opened)
+        fill_marts(build.database, 1.0)
+        (build.work_dir / "manifest.json").write_bytes(dbt_manifest())
+        yield opened
+
+
+def is_closed(asked: Beforehand) -> bool:
+    try:
+        asked.connection.execute("SELECT 1")
+    except duckdb.ConnectionException:
+        return True
+    return False
+
+
+def asking(bench: Workbench) -> Beforehand:
+    steps.ask_ahead(bench)
+    assert bench.asking is not None
+    return bench.asking
+
+
+def test_records_are_asked_once_and_no_more_when_the_build_is_dropped(bench: Workbench) -> None:
+    first = asking(bench)
+    assert asking(bench) is first
+    assert not is_closed(first)
+    steps.begin(bench)
+    assert is_closed(first)
+    assert bench.asking is None
+    assert asking(bench) is not first
+
+
+def test_a_run_that_ends_leaves_nothing_open(home: Home) -> None:
+    with open_workbench(home) as opened:
+        delivery(home, opened.ledger, "one")
+        steps.ask_ahead(opened)
+        assert opened.asking is None, "nothing is being built"
+        steps.begin(opened)
+        left = asking(opened)
+    assert is_closed(left)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_the_gate_gets_it_once_and_it_is_closed_whatever_becomes_of_the_verdict(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch, fails: bool
+) -> None:
+    handed: list[Beforehand | None] = []
+
+    def judge(*_: object, before: Beforehand | None, **__: object) -> Verdict:
+        handed.append(before)
+        if fails:
+            raise Fault("磁盘已满。")
+        return judged(bench.ledger, candidate)
+
+    monkeypatch.setattr(expectations, "judge", judge)
+    begun, build = asking(bench), bench.build
+    assert build is not None
+    candidate = bench.record.candidate = candidates.seal(bench.home, build)
+    bench.build = None
+    if fails:
+        with pytest.raises(Fault):
+            steps.judge(bench)
+    else:
+        steps.judge(bench)
+    assert is_closed(begun)
+    if not fails:
+        steps.judge(bench)
+        assert handed == [begun, None]
