@@ -33,8 +33,6 @@ from warehouse.records import RECORD_SCHEMAS, DeliveryRow
 if TYPE_CHECKING:
     from warehouse.paths import Home
 
-# Beside it the sensitive cells are taken out of the build, which needs as much again.
-MEMORY: Final = "512MB"
 _FAILURES: Final = (EduplanError, duckdb.Error, OSError)
 _STEP_SECONDS: Final = 0.05
 
@@ -61,7 +59,9 @@ class Beforehand:
 
     def __init__(self, home: Home, database: Path, deliveries: Sequence[DeliveryRow], rules: Catalogue) -> None:
         """Begin; `database` is where the candidate is being built, which is not opened. Raises Fault."""
-        self.connection = duck.connect(copy_of=database, memory=MEMORY)
+        self.connection = duck.connect(copy_of=database)
+        # Beside it the sensitive cells are taken out of the build, which needs as much again.
+        duck.halve_memory(self.connection)
         self._unwanted = Event()
         pool = ThreadPoolExecutor(1, thread_name_prefix="eduplan-ask")
         self._asked = pool.submit(_prepare, self.connection, home, deliveries, rules)

@@ -57,6 +57,12 @@ def connect(
     return connection
 
 
+def halve_memory(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let a connection have half of the memory it was opened with."""
+    [(bound,)] = rows(connection, "SELECT parse_formatted_bytes(current_setting('memory_limit'))")
+    connection.execute(f"SET memory_limit = '{bound // 2}B'")
+
+
 def _home_of(database: Path) -> Path | None:
     """The home a database belongs to, by its place; None where a search path cannot name it."""
     parents = database.absolute().parents

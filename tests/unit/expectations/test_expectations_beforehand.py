@@ -190,6 +190,15 @@ def test_the_time_limit_holds_for_it_too(bench: Bench, monkeypatch: pytest.Monke
     assert "超过 0.5 秒" in str(evidence.whole_run_error)
 
 
+def test_it_has_half_of_the_memory_that_is_allowed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDUPLAN_MEMORY", "400MB")
+    with closing(begun(bench, bench.pair[0])) as before:
+        query = "SELECT parse_formatted_bytes(current_setting('memory_limit'))"
+        [(bound,)] = before.connection.cursor().execute(query).fetchall()
+        assert 199_000_000 <= bound <= 200_000_000
+        assert before.told() is not None
+
+
 def test_nothing_is_begun_where_something_was_found_today(bench: Bench) -> None:
     deliveries = bench.ledger.deliveries()
     first = beforehand.begin(bench.home, bench.pair[0].database, deliveries)
