@@ -55,8 +55,8 @@ class Exposure:
 @dataclass(frozen=True)
 class Searched:
     """What was looked at before, for the same names by the same program, and has not changed: files by their paths,
-    tables of schema `marts`, and the database of another release (None: of none), whose texts need no second look
-    wherever else they stand."""
+    tables of schema `marts`, and the database of another release (None: of none), whose texts need no second look where
+    they stand in the same column."""
 
     files: frozenset[str] = frozenset()
     tables: frozenset[str] = frozenset()
