@@ -20,8 +20,11 @@ from pathlib import Path
 import psutil
 
 ROOT = Path(__file__).resolve().parent.parent
-# Ten times a second took a fifth of a processor, and held up whoever was looked at.
 SAMPLE_EVERY = 0.5
+# The kernel walks through all pages of a process to tell its share of them. Every half second that took a sixth of a
+# processor from whoever was measured, and held it up: resident sizes, which cost nothing, say when it may be worth it.
+SHARES_EVERY = 4.0
+GROWN = 1.05
 # Under a daemon: looking at a page table holds its process up, and there are a dozen of half a gigabyte.
 SELDOM = 2.0
 
@@ -81,9 +84,10 @@ class Series:
 def run(arguments: Sequence[str], *, env: dict[str, str], log: Path, every: float = SAMPLE_EVERY) -> Ran:
     """Run a command of this interpreter to its end. Raises SystemExit with the log's tail when it fails.
 
-    Memory is the sum of proportional shares over the process and all its descendants, looked at every `every` seconds:
-    a page that several share counts once in all. Where the system does not tell shares, resident sizes are added, which
-    errs on the high side. Processor seconds are those last seen of each process, so they miss up to `every` of each.
+    Memory is the sum of proportional shares over the process and all its descendants: a page that several share counts
+    once in all. Looked at every `every` seconds (`Watched`). Where the system does not tell shares, resident sizes are
+    added, which errs on the high side. Processor seconds are those last seen of each process, so they miss up to
+    `every` of each.
     """
     watched, done = Watched(), threading.Event()
     with log.open("wb") as errors:
@@ -117,10 +121,16 @@ def inherited() -> dict[str, str]:
 
 @dataclass
 class Watched:
-    """What a process tree was seen to use: most bytes held at once, processor seconds by process id."""
+    """What a process tree was seen to use: most bytes held at once, processor seconds by process id.
+
+    Shares are asked for only where they may tell of a higher peak, for they never exceed resident sizes: when these are
+    above the peak so far, and either have grown by a twentieth since or SHARES_EVERY seconds have passed.
+    """
 
     peak: int = 0
     processor: dict[int, float] = field(default_factory=dict)
+    asked_at: float = float("-inf")
+    resident_then: int = 0
 
     def look(self, pid: int) -> None:
         """Look once at a process and its descendants; those that are gone keep what was last seen of them."""
@@ -129,23 +139,31 @@ class Watched:
             family = [root, *root.children(recursive=True)]
         except psutil.NoSuchProcess:
             return
-        total = 0
+        resident = 0
         for member in family:
             try:
-                total += held(member)
+                resident += member.memory_info().rss
                 spent = member.cpu_times()
             except (psutil.NoSuchProcess, psutil.AccessDenied):
                 continue
             self.processor[member.pid] = spent.user + spent.system
-        self.peak = max(self.peak, total)
+        if self._may_be_more(resident, time.monotonic()):
+            self.peak = max(self.peak, sum(map(held, family)))
+
+    def _may_be_more(self, resident: int, at: float) -> bool:
+        asked = resident > self.peak and (resident > GROWN * self.resident_then or at - self.asked_at >= SHARES_EVERY)
+        if asked:
+            self.asked_at, self.resident_then = at, resident
+        return asked
 
 
 def held(process: psutil.Process) -> int:
-    """The bytes of memory a process answers for: its own, and its share of what it has in common with others.
-
-    Raises psutil.NoSuchProcess, psutil.AccessDenied.
-    """
-    full = process.memory_full_info()
+    """The bytes of memory a process answers for: its own, and its share of what it has in common with others; 0 when it
+    is gone, or not ours."""
+    try:
+        full = process.memory_full_info()
+    except (psutil.NoSuchProcess, psutil.AccessDenied):
+        return 0
     return int(getattr(full, "pss", full.rss))
 
 
