@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from threading import Event
 from typing import TYPE_CHECKING, Final
 
 import duckdb
@@ -27,7 +26,7 @@ from expectations.sql import Answers, Place, TextColumns
 from warehouse import candidate as candidates
 from warehouse import duck
 from warehouse.clock import now
-from warehouse.errors import EduplanError, Fault
+from warehouse.errors import EduplanError
 from warehouse.records import RECORD_SCHEMAS, DeliveryRow
 
 if TYPE_CHECKING:
@@ -38,8 +37,9 @@ _STEP_SECONDS: Final = 0.05
 
 
 @dataclass(frozen=True)
-class Asked:
-    """The `rules` that are asked beforehand, and the `views` (name -> text) they are asked of."""
+class Questions:
+    """The `rules` that are asked beforehand, the text columns of the records, and the `views` (name -> text) that are
+    asked."""
 
     rules: tuple[Rule, ...]
     texts: TextColumns
@@ -62,18 +62,14 @@ class Beforehand:
         self.connection = duck.connect(copy_of=database)
         # Beside it the sensitive cells are taken out of the build, which needs as much again.
         duck.halve_memory(self.connection)
-        self._unwanted = Event()
         pool = ThreadPoolExecutor(1, thread_name_prefix="eduplan-ask")
         self._asked = pool.submit(_prepare, self.connection, home, deliveries, rules)
         self._told = pool.submit(self._ask)
         pool.shutdown(wait=False)
 
     def _ask(self) -> Told:
-        asked, answers = self._asked.result(), Answers(by_place=True)
-        for relation in _by_relation(asked):
-            if self._unwanted.is_set():
-                raise Fault("这些结果已不再需要。")
-            rule_sql.ask(self.connection, relation, asked.texts, answers)
+        asked = self._asked.result()
+        answers = rule_sql.ask(self.connection, asked.rules, asked.texts, Answers(by_place=True))
         rows = {
             rule.id: rule_sql.failing_rows(self.connection, rule, rule_sql.compose(rule, asked.texts, answers.tables))
             for rule in asked.rules
@@ -103,8 +99,7 @@ class Beforehand:
         return None if any(count.error is not None for count in found.answers.counts.values()) else found
 
     def close(self) -> None:
-        """Interrupt what is under way, wait for it and close the connection."""
-        self._unwanted.set()
+        """Interrupt what is under way until it has ended, for one query ends with it, and close the connection."""
         while not self._told.done():
             self.connection.interrupt()
             wait([self._told], timeout=_STEP_SECONDS)
@@ -113,7 +108,7 @@ class Beforehand:
 
 def _prepare(
     connection: duckdb.DuckDBPyConnection, home: Home, deliveries: Sequence[DeliveryRow], rules: Catalogue
-) -> Asked:
+) -> Questions:
     connection.execute("CREATE SCHEMA records")
     # Rules on what nobody handed in take no time.
     there = sorted({name for row in deliveries for name in row.tables} & RECORD_SCHEMAS.keys())
@@ -122,7 +117,7 @@ def _prepare(
     texts, records = rule_sql.text_columns(connection), {f"records.{name}" for name in there}
     reads = tables_read(rules.rules, texts)
     chosen = tuple(rule for rule in rules.rules if reads[rule.id] and reads[rule.id] <= records)
-    return Asked(chosen, texts, views_of(connection))
+    return Questions(chosen, texts, views_of(connection))
 
 
 def begin(home: Home, database: Path, deliveries: Sequence[DeliveryRow]) -> Beforehand | None:
@@ -131,10 +126,3 @@ def begin(home: Home, database: Path, deliveries: Sequence[DeliveryRow]) -> Befo
     if memo.is_of_today(home, now()):
         return None
     return Beforehand(home, database, deliveries, catalogue())
-
-
-def _by_relation(asked: Asked) -> list[list[Rule]]:
-    found: dict[str, list[Rule]] = {}
-    for rule in asked.rules:
-        found.setdefault(rule_sql.compose(rule, asked.texts).relation, []).append(rule)
-    return list(found.values())
