@@ -31,7 +31,7 @@ from sources.parsers.units import unit_of
 from sources.parsers.vectors import year_of
 from warehouse.errors import Fault
 from warehouse.files import canonical_json, sha256_bytes
-from warehouse.records import RECORD_SCHEMAS, feed_tables
+from warehouse.records import RECORD_SCHEMAS
 
 Record = dict[str, Any]
 
@@ -104,8 +104,8 @@ def parse_flat(feed: str, snapshot: Path, *, delivery_id: str, out_dir: Path) ->
     for number, reason in reading.raw.bad:
         reading.report("bad_row", number, detail=reason)
     records = _without_repeated(reading, _records(reading, identity))
-    tables = {name: _as_table(name, [], delivery_id) for name in feed_tables(feed)}
-    tables[reading.record_table] = _as_table(reading.record_table, records, delivery_id)
+    # A delivery is of one table; an empty file for each of the others would be written, hashed and read for nothing.
+    tables = {reading.record_table: _as_table(reading.record_table, records, delivery_id)}
     return finish(reporter, identity, rows_in=rows_in, rows_accepted=len(records), tables=tables, out_dir=out_dir)
 
 

@@ -31,7 +31,8 @@ def parse(feed: str, snapshot: Path, *, file_name: str, delivery_id: str, key: b
     _misbehave(wishes["do"])
     assert len(key) >= 16
     accepted = wishes["rows"] - wishes["bad"]
-    tables = {name: _table(name, delivery_id, accepted, out_dir, wishes["do"]) for name in feed_tables(feed)}
+    names = feed_tables(feed)[: 1 if wishes["do"] == "one_table" else None]
+    tables = {name: _table(name, delivery_id, accepted, out_dir, wishes["do"]) for name in names}
     refused = wishes["do"] == "refuse"
     return ParseResult(
         feed=feed,

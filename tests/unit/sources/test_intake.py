@@ -168,6 +168,7 @@ def test_a_partly_good_delivery_is_quarantined_and_told_masked(home: Home, ledge
         ({"do": "crash"}, "intake.parser_fault"),
         ({"do": "miscount"}, "intake.parser_fault"),
         ({"do": "wrong_columns"}, "intake.parser_fault"),
+        ({"do": "one_table"}, "intake.parser_fault"),
         ({"do": "kill"}, "intake.parser_fault"),
     ],
 )

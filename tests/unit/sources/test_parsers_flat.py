@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import tempfile
 from datetime import date
@@ -19,7 +20,10 @@ from sources.codelists import code_list
 from sources.parsers import ParseResult, parse
 from sources.parsers.flat_cells import CellError, age_band, area_of, date_of, measure, statement_of
 from sources.parsers.units import convertible, unit_of
-from tests.support.flat_deliveries import POPULATION_HEAD, document
+from sources.reading import Job, _outcome
+from tests.support.flat_deliveries import POPULATION_GOOD, POPULATION_HEAD, document
+from warehouse.errors import Fault
+from warehouse.records import feed_tables
 
 YUAN, WHOLE = pa.decimal128(18, 2), pa.int32()
 _WIDE = str.maketrans("0123456789.,", "０１２３４５６７８９．，")
@@ -165,6 +169,23 @@ def test_broken_and_foreign_documents_are_refused(data: bytes, tmp_path: Path) -
     assert result.refused
     assert tables == {}
     assert {finding.rule_id for finding in result.findings} == {"population.unreadable"}
+
+
+@pytest.mark.parametrize(("number", "table"), [(0, "population__resident"), (1, "population__attainment")])
+def test_a_delivery_leaves_one_file_of_the_table_it_is_of(number: int, table: str, tmp_path: Path) -> None:
+    """Of a feed with several tables; a file more or less, or a row, is the parser's fault."""
+    result, tables = read("population", POPULATION_GOOD[number](), tmp_path / "read")
+    assert list(tables) == [table]
+    assert len(tables[table]) == result.rows_accepted > 0
+    job = Job("population", tmp_path / "read" / "delivery", "", "d0", b"k" * 32, tmp_path / "read")
+    assert _outcome(job, result).status == "accepted"
+    both = dict.fromkeys(feed_tables("population"), result.tables[table])
+    for wrong in (both, {}):
+        with pytest.raises(Fault, match="解析结果的记录表是"):
+            _outcome(job, dataclasses.replace(result, tables=wrong))
+    more = dataclasses.replace(result, rows_in=result.rows_in + 1, rows_accepted=result.rows_accepted + 1)
+    with pytest.raises(Fault, match="而接收行数是"):
+        _outcome(job, more)
 
 
 def test_the_original_is_kept_beside_the_converted_value(tmp_path: Path) -> None:
