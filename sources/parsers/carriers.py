@@ -184,7 +184,11 @@ def _parquet(data: bytes) -> RawTable:
         groups = [file.metadata.row_group(number) for number in range(file.metadata.num_row_groups)]
         if sum(group.total_byte_size for group in groups) > _MAX_UNPACKED:
             raise UnreadableError("展开后超过大小上限")
-        columns = {name: file.read(columns=[name]).column(0).to_pylist() for name in file.schema_arrow.names}
+        table = file.read(use_threads=False)
+        columns: dict[str, list[Any]] = {}
+        for name, column in zip(table.column_names, table.columns, strict=True):
+            # Of two columns with one name the first.
+            columns.setdefault(name, column.to_pylist())
     except (pa.ArrowException, OSError) as error:
         raise UnreadableError("Parquet 文件损坏或不完整") from error
     labels = tuple(columns)

@@ -150,7 +150,9 @@ def write_table(out_dir: Path, name: str, table: pa.Table) -> Path:
     schema = RECORD_SCHEMAS[name]
     path = out_dir / f"{name}.parquet"
     fitting = table if table.schema.equals(schema) else table.select(schema.names).cast(schema)
-    pq.write_table(fitting, path, **_storage(name, short=table.num_rows < FEW_ROWS))
+    # Opened here: from a path pyarrow first finds out which file system it may belong to.
+    with pa.OSFile(str(path), "wb") as sink:
+        pq.write_table(fitting, sink, **_storage(name, short=table.num_rows < FEW_ROWS))
     return path
 
 
