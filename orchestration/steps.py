@@ -34,7 +34,7 @@ from warehouse.last_release import last_values
 from warehouse.lease import Fence, held
 from warehouse.ledger import Ledger
 from warehouse.marts_file import MARTS_FILE
-from warehouse.names import NameMarks
+from warehouse.names import NAMED_FEEDS, NameMarks
 from warehouse.paths import Home
 from warehouse.records import DeliveryRow
 from warehouse.release import Release
@@ -89,7 +89,7 @@ class Workbench:
     gather_until: float = 0.0
     build: Build | None = None
     warming: threading.Thread | None = None
-    names_ahead: threading.Thread | None = None
+    names_ahead: Future[NameMarks] | None = None
     dbt_ahead: DbtProcess | None = None
     keeping: Future[None] | None = None
     protecting: Future[Protected] | None = None
@@ -527,25 +527,20 @@ def _names_behind(bench: Workbench, candidate: Candidate) -> NameMarks:
     """Marks of the names in the registers a candidate was made from. Raises Fault, OSError."""
     from sources.known_names import known_names
 
-    if bench.names_ahead is not None:
-        bench.names_ahead.join()
-    used = [item["delivery_id"] for item in candidate.inputs["deliveries"]]
-    return known_names(bench.home, bench.ledger.deliveries_of(used))
+    behind = bench.ledger.deliveries_of(item["delivery_id"] for item in candidate.inputs["deliveries"])
+    named = {row.delivery_id for row in behind if row.feed in NAMED_FEEDS}
+    ahead = bench.names_ahead
+    # What failed there fails again here, and is told.
+    if ahead is not None and ahead.exception() is None and ahead.result().deliveries == named:
+        return ahead.result()
+    return known_names(bench.home, behind)
 
 
 def warm_names(bench: Workbench) -> None:
     """Mark the names of new registers beside other work: dbt runs in a process of its own meanwhile."""
     from sources.known_names import known_names
 
-    rows = active_deliveries(bench)
-
-    def mark() -> None:
-        # What fails here fails again, and is told, when the marks are needed.
-        with suppress(EduplanError, OSError):
-            known_names(bench.home, rows)
-
-    bench.names_ahead = threading.Thread(target=mark, name="eduplan-names", daemon=True)
-    bench.names_ahead.start()
+    bench.names_ahead = begun("names", partial(known_names, bench.home, active_deliveries(bench)))
 
 
 def auditors_report(bench: Workbench, candidate: Candidate, verdict: Verdict) -> bytes:

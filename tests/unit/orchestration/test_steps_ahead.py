@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 
 import duckdb
 import pytest
@@ -13,8 +14,11 @@ from orchestration import steps
 from orchestration.steps import Workbench, open_workbench
 from tests.support.candidate_kit import dbt_manifest, delivery, fill_marts, judged
 from warehouse import candidate as candidates
+from warehouse.candidate import Candidate
 from warehouse.errors import Fault
+from warehouse.names import NAMED_FEEDS, NameMarks
 from warehouse.paths import Home
+from warehouse.records import DeliveryRow
 from warehouse.verdict import Verdict
 
 
@@ -89,3 +93,29 @@ def test_the_gate_gets_it_once_and_it_is_closed_whatever_becomes_of_the_verdict(
     if not fails:
         steps.judge(bench)
         assert handed == [begun, None]
+
+
+@pytest.mark.parametrize("ahead", ["done", "failed", "of others", "not begun"])
+def test_marks_of_names_are_made_once_and_anew_where_they_are_not_those(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch, ahead: str
+) -> None:
+    made: list[list[str]] = []
+
+    def marks(_: Home, deliveries: Iterable[DeliveryRow]) -> NameMarks:
+        named = [row.delivery_id for row in deliveries if row.feed in NAMED_FEEDS]
+        made.append(named)
+        if ahead == "failed" and len(made) == 1:
+            raise Fault("原件缺失。")
+        return NameMarks(b"k" * 32, (), frozenset(named))
+
+    monkeypatch.setattr("sources.known_names.known_names", marks)
+    row = delivery(bench.home, bench.ledger, "a register")
+    register = replace(row, delivery_id="d1", feed="teacher_register", tables={})
+    bench.ledger.record_delivery(register, size=1)
+    monkeypatch.setattr(steps, "active_deliveries", lambda _: [] if ahead == "of others" else [row, register])
+    if ahead != "not begun":
+        steps.warm_names(bench)
+    inputs = {"deliveries": [{"delivery_id": row.delivery_id}, {"delivery_id": "d1"}]}
+    candidate = Candidate("c1", bench.home.root, bench.home.root, "f", inputs)
+    assert steps._names_behind(bench, candidate).deliveries == {"d1"}
+    assert made == {"done": [["d1"]], "failed": [["d1"]] * 2, "of others": [[], ["d1"]], "not begun": [["d1"]]}[ahead]
