@@ -35,6 +35,7 @@ class OpenEventLogStorage(SqliteEventLogStorage):
         # Before the stock constructor, which may open the index already.
         self._engines: dict[str, sa.Engine] = {}
         self._tables: set[str] = set()
+        self._columns: set[str] = set()
         super().__init__(base_dir, inst_data)
 
     @classmethod
@@ -55,6 +56,12 @@ class OpenEventLogStorage(SqliteEventLogStorage):
         if table_name not in self._tables and super().has_table(table_name):
             self._tables.add(table_name)
         return table_name in self._tables
+
+    def _has_asset_key_col_on_connection(self, conn: sa.Connection, column_name: str) -> bool:
+        # Likewise: a column that is there stays, and the stock storage lists them all with every event of an asset.
+        if column_name not in self._columns and super()._has_asset_key_col_on_connection(conn, column_name):
+            self._columns.add(column_name)
+        return column_name in self._columns
 
     @contextmanager
     def _connect(self, shard: str) -> Iterator[sa.Connection]:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 
 from orchestration import forked, warm
 from orchestration.forked import ForkedChild
@@ -336,6 +337,28 @@ def test_a_table_that_is_there_is_asked_for_once_and_one_that_is_not_each_time(
         assert [log.has_table("no_such_table") for _ in range(2)] == [False] * 2
         assert asked.count("asset_event_tags") <= 1
         assert asked.count("no_such_table") == 2
+    finally:
+        log.dispose()
+
+
+def test_a_column_that_is_there_is_not_asked_for_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dagster._core.storage.event_log.sqlite.sqlite_event_log import SqliteEventLogStorage
+
+    from orchestration.event_log import OpenEventLogStorage
+
+    asked: list[str] = []
+    stock = SqliteEventLogStorage._has_asset_key_col_on_connection
+
+    def counted(log: SqliteEventLogStorage, connection: sa.Connection, column: str) -> bool:
+        asked.append(column)
+        return stock(log, connection, column)
+
+    monkeypatch.setattr(SqliteEventLogStorage, "_has_asset_key_col_on_connection", counted)
+    log = OpenEventLogStorage(str(tmp_path))
+    try:
+        assert all(log.has_asset_key_index_cols() for _ in range(3))
+        assert [log.has_asset_key_col("no_such_column") for _ in range(2)] == [False] * 2
+        assert asked == ["last_materialization_timestamp", "no_such_column", "no_such_column"]
     finally:
         log.dispose()
 
