@@ -186,8 +186,9 @@ class Workbook:
         self._grids: dict[str, Grid] = {}
         handle = io.BytesIO(source if isinstance(source, bytes) else source.read_bytes())
         try:
-            self._uncalculated = inspect(handle)
-            self._book = CalamineWorkbook.from_filelike(handle)
+            inspected = inspect(handle)
+            self._uncalculated = inspected.uncalculated
+            self._book = CalamineWorkbook.from_filelike(inspected.readable)
         except PasswordError as error:
             raise UnreadableError("文件有密码保护") from error
         except CalamineError as error:

@@ -16,8 +16,11 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final
 from xml.etree import ElementTree
+
+from sources.parsers.repacked import SHEETS, Repacked, worth_it
 
 ZIP_MAGIC: Final = b"PK\x03\x04"
 OLE_MAGIC: Final = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1"
@@ -71,11 +74,19 @@ BROKEN_ZIP: Final = (
 Uncalculated = Mapping[str, frozenset[tuple[int, int]]]
 
 
+@dataclass(frozen=True)
+class Inspected:
+    """What may be read: the workbook, or a copy of it that is read sooner, and its formulas without a result."""
+
+    readable: io.BytesIO = field(repr=False)
+    uncalculated: Uncalculated
+
+
 class UnreadableError(ValueError):
     """The bytes cannot be read as what they claim to be; the text says why in Chinese."""
 
 
-def inspect(handle: io.BytesIO) -> Uncalculated:
+def inspect(handle: io.BytesIO) -> Inspected:
     """Refuse what no office needs to hand in, and find formulas without a result. Raises UnreadableError.
 
     Old .xls files are only looked at for macros: their formulas always hold the last result.
@@ -85,17 +96,19 @@ def inspect(handle: io.BytesIO) -> Uncalculated:
     if head == OLE_MAGIC:
         _guard_old(handle.read())
         handle.seek(0)
-        return {}
+        return Inspected(handle, {})
     if not head.startswith(ZIP_MAGIC):
         raise UnreadableError("文件已损坏或不是 Excel 工作簿")
     try:
         with zipfile.ZipFile(handle) as package:
             guard_whole(package)
-            found = _inspect(handle.getbuffer(), package.infolist())
+            parts = package.infolist()
+            copy = Repacked() if worth_it(parts) else None
+            found = _inspect(handle.getbuffer(), parts, copy)
     except BROKEN_ZIP as error:
         raise UnreadableError("文件已损坏、不完整，或内容与声明的大小不符") from error
     handle.seek(0)
-    return found
+    return Inspected(handle if copy is None else copy.whole(), found)
 
 
 def guard_whole(package: zipfile.ZipFile) -> None:
@@ -112,7 +125,7 @@ def _guard_old(data: bytes) -> None:
         raise UnreadableError("工作簿含有宏，请另存为不含宏的 .xlsx")
 
 
-def _inspect(whole: memoryview, parts: list[zipfile.ZipInfo]) -> Uncalculated:
+def _inspect(whole: memoryview, parts: list[zipfile.ZipInfo], copy: Repacked | None) -> Uncalculated:
     _guard_directory(parts)
     formulas: dict[str, frozenset[tuple[int, int]]] = {}
     small: dict[str, bytes] = {}
@@ -121,7 +134,9 @@ def _inspect(whole: memoryview, parts: list[zipfile.ZipInfo]) -> Uncalculated:
         name = part.filename
         if name.lower().endswith((".xml", ".rels")):
             _guard_xml(data)
-        if name.startswith("xl/worksheets/"):
+        if copy is not None:
+            copy.add(name, data)
+        if name.startswith(SHEETS):
             formulas[name] = _sheet(data)
         elif name in {_WORKBOOK, _relations_of(_WORKBOOK)}:
             small[name] = data
