@@ -31,8 +31,8 @@ from warehouse.paths import Home, project_root
 
 if TYPE_CHECKING:
     from dagster import AssetExecutionContext
-    from dagster_dbt import DagsterDbtTranslator, DbtCliInvocation
 
+    from orchestration.dbt_library import DagsterDbtTranslator, DbtCliInvocation
     from orchestration.steps import Workbench
 
 MANIFEST: Final = "manifest.json"
@@ -205,9 +205,9 @@ def building(
     `ahead` is used when it parsed the project as it stands now. The caller holds the home's lock `run`: two builds of
     one home never meet here.
     """
-    from dagster_dbt import DbtCliInvocation
-    from dagster_dbt.dbt_manifest import validate_manifest
     from packaging.version import Version
+
+    from orchestration.dbt_library import DbtCliInvocation, validate_manifest
 
     artefacts = artefact_dir(build)
     artefacts.mkdir()
@@ -247,9 +247,8 @@ def _begin(home: Home, ahead: DbtProcess | None, database: Path, artefacts: Path
 
 def build_again(bench: Workbench) -> None:
     """Build once more inside a run, outside Dagster's view of the models. Raises Refused, Fault, OSError."""
-    from dagster_dbt import DagsterDbtTranslator
-
     from orchestration import steps
+    from orchestration.dbt_library import DagsterDbtTranslator
 
     manifest = manifest_path()
     content = json.loads(manifest.read_bytes())

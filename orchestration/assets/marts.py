@@ -27,11 +27,16 @@ from dagster import (
     TableSchema,
     asset,
 )
-from dagster_dbt import DagsterDbtTranslator, DagsterDbtTranslatorSettings, DbtProject, dbt_assets
-from dagster_dbt.dbt_manifest import validate_manifest
 
 from orchestration import dbt, dbt_kept, keys, steps
 from orchestration.dbt_kept import Share
+from orchestration.dbt_library import (
+    DagsterDbtTranslator,
+    DagsterDbtTranslatorSettings,
+    DbtProject,
+    dbt_assets,
+    validate_manifest,
+)
 from orchestration.guard import guarded
 from orchestration.report import Station
 from orchestration.steps import Workbench
