@@ -1,11 +1,11 @@
 {{ config(materialized='view') }}
-{#- Nearly everybody stands in one row. Only those who may not are ranked; a short prefix of the key finds them cheaply,
-    and a prefix that two persons share merely ranks two persons who need no ranking. -#}
+{#- Nearly everybody stands in one row. Only those who may not are ranked; a hash of year and key finds them cheaply,
+    and one that two persons share merely ranks two persons who need no ranking. -#}
 with posts as (
     select
         teachers.stat_year as period,
         teachers.person_key,
-        left(teachers.person_key, 12) as key_prefix,
+        hash(teachers.stat_year, teachers.person_key) as key_hash,
         areas.area_code,
         teachers.school_code,
         teachers.post_kind,
@@ -31,29 +31,23 @@ with posts as (
 ),
 
 repeated as (
-    select
-        period,
-        key_prefix
+    select key_hash
     from posts
-    group by period, key_prefix
+    group by key_hash
     having count(*) > 1
 ),
 
 single_posts as (
     select posts.* from posts
     left join repeated
-        on
-            posts.period = repeated.period
-            and posts.key_prefix = repeated.key_prefix
-    where repeated.period is null
+        on posts.key_hash = repeated.key_hash
+    where repeated.key_hash is null
 ),
 
 main_posts as (
     select posts.* from posts
     inner join repeated
-        on
-            posts.period = repeated.period
-            and posts.key_prefix = repeated.key_prefix
+        on posts.key_hash = repeated.key_hash
     qualify row_number() over (
         partition by posts.period, posts.person_key
         order by {{ post_rank('posts.post_kind') }}, posts.school_code, posts.delivery_id, posts.row_no
