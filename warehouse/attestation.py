@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from warehouse import signing
-from warehouse.files import sha256_bytes, write_atomic
+from warehouse.files import TEMP_PREFIX, sha256_bytes, write_atomic
 from warehouse.journal import JournalEntry
 from warehouse.ledger import Ledger, ReleaseRow
 from warehouse.manifest import MANIFEST_NAME, SIGNATURE_NAME, Release
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 RELEASE_TYPE: Final = "urn:eduplan:attestation:release:v1"
 HEAD_TYPE: Final = "urn:eduplan:attestation:chain-head:v1"
 HEAD_FILE: Final = "chain-head.dsse.json"
+# Written under the lock `publish` only, so that whoever holds it may remove what is left of one.
+HEAD_TEMP_PREFIX: Final = f"{TEMP_PREFIX}head-"
 
 
 def sign_release(signer: CryptoSigner, manifest: Mapping[str, Any], manifest_bytes: bytes) -> bytes:
@@ -89,7 +91,8 @@ def sign_head(home: Home, ledger: Ledger, signer: CryptoSigner) -> None:
         "release_id": newest.release_id if newest else "",
         "manifest_sha256": newest.manifest_sha256 if newest else "",
     }
-    write_atomic(home.root / HEAD_FILE, signing.seal_statement(signer, {"journal": head}, HEAD_TYPE, predicate))
+    statement = signing.seal_statement(signer, {"journal": head}, HEAD_TYPE, predicate)
+    write_atomic(home.root / HEAD_FILE, statement, prefix=HEAD_TEMP_PREFIX)
 
 
 def head_findings(

@@ -116,10 +116,13 @@ def fsync_tree(folder: Path) -> None:
         fsync_dir(Path(parent))
 
 
-def write_atomic(path: Path, data: bytes, *, mode: int = 0o644) -> None:
-    """Write all of `data` or nothing: temporary file, fsync, rename, fsync of the directory. Raises OSError."""
+def write_atomic(path: Path, data: bytes, *, mode: int = 0o644, prefix: str = TEMP_PREFIX) -> None:
+    """Write all of `data` or nothing: temporary file, fsync, rename, fsync of the directory. Raises OSError.
+
+    `prefix` begins the temporary's name, for whoever removes what a killed process left among files of others.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f"{TEMP_PREFIX}{unique_suffix()}"
+    temporary = path.parent / f"{prefix}{unique_suffix()}"
     try:
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
         with os.fdopen(descriptor, "wb") as handle:

@@ -10,7 +10,7 @@ import shutil
 from typing import Final
 
 from warehouse import candidate as candidates
-from warehouse.attestation import sign_head
+from warehouse.attestation import HEAD_TEMP_PREFIX, sign_head
 from warehouse.errors import Fault
 from warehouse.files import TEMP_PREFIX
 from warehouse.lease import held
@@ -47,13 +47,14 @@ def settle_releases(home: Home, ledger: Ledger) -> list[str]:
 def _remove_half_built(home: Home) -> list[str]:
     if not home.releases.is_dir():
         return []
-    for link in home.root.glob(f"{TEMP_PREFIX}*"):
-        if link.is_symlink():
-            link.unlink()
+    for leftover in home.root.glob(f"{TEMP_PREFIX}*"):
+        # Of `current` and of the chain's head, which are written under this lock; other files here are not.
+        if leftover.is_symlink() or leftover.name.startswith(HEAD_TEMP_PREFIX):
+            leftover.unlink()
     removed = []
-    for leftover in sorted(home.releases.glob(f"{BUILDING}*")):
-        shutil.rmtree(leftover)
-        removed.append(f"已清除未完成的发布 {leftover.name}。")
+    for unfinished in sorted(home.releases.glob(f"{BUILDING}*")):
+        shutil.rmtree(unfinished)
+        removed.append(f"已清除未完成的发布 {unfinished.name}。")
     return removed
 
 

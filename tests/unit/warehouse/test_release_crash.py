@@ -13,6 +13,7 @@ import pytest
 
 from tests.support.candidate_kit import REPORT, copied_home, judged, make_candidate
 from tests.support.dying_publisher import publish_and_die, steps_of
+from warehouse.attestation import HEAD_FILE
 from warehouse.candidate import load
 from warehouse.ledger import Ledger
 from warehouse.manifest import current, file_findings, release_folders
@@ -28,11 +29,13 @@ def _copy(home: Home, target: Path) -> Home:
 
 
 def _points(steps: list[str]) -> list[int]:
-    """Two random steps, and the three that matter most: before the folder's rename, before and after the flip."""
+    """Two random steps, and the four that matter most: before the folder's rename, before and after the flip, and
+    before the signed head gets its name."""
     renames = [n for n, step in enumerate(steps, 1) if step.startswith("os.rename")]
     flip = next(n for n in renames if ".tmp-" in steps[n - 1] and "current" in steps[n - 1])
     settled = next(n for n in renames if ".building-" in steps[n - 1])
-    chosen = {settled, flip, flip + 1}
+    head = next(n for n in renames if HEAD_FILE in steps[n - 1])
+    chosen = {settled, flip, flip + 1, head}
     drawn = random.Random(20250930).sample([n for n in range(1, len(steps)) if n not in chosen], 2)
     return sorted({*drawn, *chosen})
 
@@ -46,7 +49,7 @@ def test_killed_at_any_point_current_is_whole_and_a_rerun_converges(once_release
     judged(ledger, two)
     ledger.close()
     points = _points(steps_of(_copy(home, tmp_path / "counted"), two.candidate_id, tmp_path / "told"))
-    assert len(points) == 5
+    assert len(points) == 6
     for point in points:
         trial = _copy(home, tmp_path / f"round{point}")
         assert publish_and_die(trial, two.candidate_id, point) == -signal.SIGKILL, f"step {point}"
