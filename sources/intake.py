@@ -293,7 +293,7 @@ class _ReadersFolders:
     """Directories for readers to write to, each for one delivery after another.
 
     Not made and removed for each: ext4 without a journal looks through what was deleted within the last minutes, inode
-    by inode, before it creates a file, which took a quarter of this process's time where thousands were.
+    by inode, before it creates a file.
     """
 
     def __init__(self, root: Path) -> None:
