@@ -4,8 +4,8 @@ What belongs here: importing it, and saying why so. What does not: our own trans
 `orchestration.assets.marts`).
 
 dbt runs in a process of its own (`orchestration.dbt_ahead`); here its results are read. dagster-dbt nevertheless
-imports dbt-core where it finds it, a second and some 50 MiB in every process that has the definitions, for types and
-for its selection of nodes. Where it finds none, which it supports, it takes all nodes of the manifest, and so do we.
+imports dbt-core where it finds it, two seconds and 40 MiB in every process that has the definitions, for types and for
+its selection of nodes. Where it finds none, which it supports, it takes all nodes of the manifest, and so do we.
 """
 
 from __future__ import annotations

@@ -289,33 +289,12 @@ def _alternating(many: Iterator[_Taken], few: Iterator[_Taken], every: int) -> I
     yield from few
 
 
-class _ReadersFolders:
-    """Directories for readers to write to, each for one delivery after another.
-
-    Not made and removed for each: ext4 without a journal looks through what was deleted within the last minutes, inode
-    by inode, before it creates a file.
-    """
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._free: list[Path] = []
-        self._made = 0
-
-    def take(self) -> Path:
-        """An empty one that nobody has. Raises OSError."""
-        if self._free:
-            return self._free.pop()
-        self._made += 1
-        made = self._root / str(self._made)
-        made.mkdir()
-        return made
-
-    def give_back(self, folder_: Path) -> None:
-        """What is left in it goes: mostly nothing."""
-        if any(folder_.iterdir()):
-            shutil.rmtree(folder_, ignore_errors=True)
-        else:
-            self._free.append(folder_)
+def _clear(folder_: Path) -> None:
+    """Remove a reader's directory: most are empty by now."""
+    try:
+        folder_.rmdir()
+    except OSError:
+        shutil.rmtree(folder_, ignore_errors=True)
 
 
 def _silent(_done: int, _total: int, _what: str) -> None:
@@ -345,8 +324,7 @@ class _Intake:
         parse: ParseFunction | None,
         workers: int | None,
     ) -> None:
-        self._home, self._ledger, self._progress = home, ledger, progress
-        self._folders = _ReadersFolders(work)
+        self._home, self._ledger, self._work, self._progress = home, ledger, work, progress
         self._versions = contract_versions()
         self._feeds = {feed: contract.load(feed).info for feed in contract.feeds()}
         withdrawn = {row.delivery_id for row in ledger.withdrawals() if row.withdrawn}
@@ -471,8 +449,9 @@ class _Intake:
             file_name=taken.arrival.file_name,
             delivery_id=taken.delivery_id,
             key=self._key,
-            out_dir=self._folders.take(),
+            out_dir=self._work / taken.delivery_id,
         )
+        job.out_dir.mkdir()
         self._readers.submit(job)
         return job
 
@@ -483,7 +462,7 @@ class _Intake:
             self._entries.append(self._event(taken, DUPLICATE))
         else:
             self._record(taken, self._judged(taken, self._readers.result(job)))
-            self._folders.give_back(job.out_dir)
+            _clear(job.out_dir)
         if len(self._entries) >= BATCH or time.monotonic() - self._flushed > BATCH_SECONDS:
             self._flush()
         self._step(taken.arrival.file_name)

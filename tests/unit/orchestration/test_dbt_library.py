@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -27,7 +28,7 @@ def test_a_module_is_missing_within_the_block_only() -> None:
     import colorsys
 
     with _not_installed("colorsys"), pytest.raises(ImportError):
-        import colorsys as again  # noqa: F401
+        import_module("colorsys")
     assert sys.modules["colorsys"] is colorsys
 
 

@@ -85,8 +85,7 @@ def test_ranges_stand_before_the_rows() -> None:
     moved = merges_first(sheet)
     assert moved.startswith(BEGIN + AROUND[1] + ROWS[0]) and moved.endswith(sheet[len(BEGIN) :])
     assert merges_first(BEGIN + ROWS[0] + b"</worksheet>") == BEGIN + b"<mergeCells/>" + ROWS[0] + b"</worksheet>"
-    cells, merged = found(io.BytesIO(package(moved)))  # type: ignore[misc]
-    assert cells == [["a", ""], ["", 2.0]] and merged == [((0, 0), (1, 1))]
+    assert found(io.BytesIO(package(moved))) == ([["a", ""], ["", 2.0]], [((0, 0), (1, 1))])
 
 
 @pytest.mark.parametrize("part", [AROUND[3], AROUND[4], AROUND[5], AROUND[7], b"<a><![CDATA[</sheetData>]]></a>"])
