@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import sys
 import time
 from collections.abc import Callable
@@ -19,7 +20,6 @@ from pathlib import Path
 from typing import Any
 
 import openpyxl
-from aside import put_aside
 
 from orchestration.cli.demo import hand_over
 from orchestration.instance import run_job
@@ -64,7 +64,9 @@ def one_run_of(home: Home, record: RunRecord) -> RunRecord:
 def warm(home: Home, sample: Path, rounds: int) -> None:
     """Landing to release in one process, each time into an empty home; only dbt's parse cache is left standing."""
     for number in range(rounds + 1):
-        put_aside(home.root, but={"dbt"})
+        for entry in home.root.iterdir() if home.root.is_dir() else ():
+            if entry.name != "dbt":
+                shutil.rmtree(entry) if entry.is_dir() and not entry.is_symlink() else entry.unlink()
         home.ensure()
         hand_over(sample, home)
         seconds, record = timed(lambda: one_run(home))

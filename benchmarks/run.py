@@ -25,7 +25,6 @@ from pathlib import Path
 from typing import Any
 
 from analyst_agreement import LEFT_OUT, DifferenceError, compare, compare_rules
-from aside import put_aside, sweep
 from compare import differing_rows
 from measuring import ROOT, SAMPLE_EVERY, SELDOM, Series, machine, run
 from sqltext import plan_of
@@ -121,7 +120,7 @@ def city(folder: Path, profile: str, years: Sequence[int]) -> Path:
 
 def eduplan_cold(session: Session, name: str, sample: Path, home: Home) -> dict[str, Any]:
     """`eduplan run` in a fresh process and an empty home; what it printed."""
-    put_aside(home.root)
+    shutil.rmtree(home.root, ignore_errors=True)
     home.ensure()
     hand_over(sample, home)
     command = "import sys; from orchestration.cli import main; sys.exit(main(['run', '--json']))"
@@ -202,7 +201,6 @@ def measure_end_to_end(session: Session, only: str) -> None:
     if floors:
         remember(session, "floor", floors)
     shutil.rmtree(session.work / "cold", ignore_errors=True)
-    sweep(session.work)
 
 
 def standing_result(session: Session) -> str:
@@ -255,7 +253,6 @@ def measure_warm(session: Session) -> None:
         session.of("eduplan warm").add(entry["seconds"], entry["peak_mib"])
     remember(session, "eduplan warm", [with_rest(entry["stations"], entry["seconds"]) for entry in found])
     shutil.rmtree(home.root, ignore_errors=True)
-    sweep(session.work)
 
 
 def measure_analyst(session: Session) -> None:
@@ -280,7 +277,6 @@ def measure_analyst(session: Session) -> None:
     rows = json.loads(ran.stdout)["rows"]["in"]
     session.verdicts.append(f"{told}; {rows:,} source rows, on the {profile} city, {years[0]}–{years[-1]}")
     shutil.rmtree(home.root, ignore_errors=True)
-    sweep(session.work)
 
 
 def agreement(workbook: Path, counts: dict[str, list[int]], release: Path) -> str:
@@ -372,7 +368,6 @@ def measure_growth(session: Session) -> None:
             taken = sum(session.of(f"{factor} times the schools").seconds[0] for factor in session.growth)
             estimate("rounds of f", session.rounds - 1, taken)
     shutil.rmtree(home.root, ignore_errors=True)
-    sweep(session.work)
 
 
 RATIOS = (
