@@ -12,7 +12,7 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from orchestration import dbt_ahead, dbt_kept
-from orchestration.dbt_ahead import DbtProcess, Parsed, Running
+from orchestration.dbt_ahead import DbtProcess, Orders, Parsed, Running
 from orchestration.dbt_kept import Share
 from orchestration.logs import logs_dir
 from warehouse import duck
@@ -196,12 +196,12 @@ def building(
     translator: DagsterDbtTranslator,
     context: AssetExecutionContext | None,
     *,
-    share: Share,
+    share: Share | None,
     ahead: DbtProcess | None = None,
 ) -> Iterator[DbtCliInvocation]:
     """Run `dbt build` on the build's database; the process is stopped when the block is left early.
 
-    `share` are the nodes to run (`orchestration.dbt_kept.prepare`).
+    `share` are the nodes to run (`orchestration.dbt_kept.prepare`), None for all.
     `ahead` is used when it parsed the project as it stands now. The caller holds the home's lock `run`: two builds of
     one home never meet here.
     """
@@ -212,7 +212,10 @@ def building(
     artefacts = artefact_dir(build)
     artefacts.mkdir()
     content = validate_manifest(manifest)
-    process = _begin(home, ahead, build.database, artefacts, share.arguments(content))
+    if share is not None:
+        # What dbt would write out again, but for the SQL of the nodes it runs: that lies in their results.
+        shutil.copyfile(manifest, artefacts / MANIFEST)
+    process = _begin(home, ahead, _orders(build.database, artefacts, share))
     invocation = DbtCliInvocation(
         # A forked child has as much of its face as is used there.
         process=cast("subprocess.Popen[bytes]", process),
@@ -231,18 +234,22 @@ def building(
         _stop(process)
 
 
-def _begin(home: Home, ahead: DbtProcess | None, database: Path, artefacts: Path, chosen: Sequence[str]) -> Running:
+def _orders(database: Path, artefacts: Path, share: Share | None) -> Orders:
     # Unit tests prove formulas on made-up rows: part of `make test`, not of every build.
     arguments = ["build", "--exclude-resource-type", "unit_test", "--target-path", str(artefacts)]
-    arguments += ["--log-path", str(artefacts), *chosen]
+    arguments += ["--log-path", str(artefacts)]
     variables = {"EDUPLAN_CANDIDATE_DB": str(database), "EDUPLAN_KEPT": "1"}
+    return Orders(arguments, variables, database, artefacts / RUN_RESULTS, share)
+
+
+def _begin(home: Home, ahead: DbtProcess | None, orders: Orders) -> Running:
     if ahead is not None and ahead.digest == project_digest() and ahead.process.poll() is None:
         # One that dies between this look and its orders is as good as none.
         with suppress(BrokenPipeError):
-            return ahead.begin(arguments, variables)
+            return ahead.begin(orders)
     if ahead is not None:
         ahead.dismiss()
-    return start_ahead(home).begin(arguments, variables)
+    return start_ahead(home).begin(orders)
 
 
 def build_again(bench: Workbench) -> None:

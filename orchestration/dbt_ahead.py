@@ -15,14 +15,17 @@ import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from orchestration.forked import ForkedChild
 
 if TYPE_CHECKING:
+    from dbt.cli.main import dbtRunnerResult
     from dbt.contracts.graph.manifest import Manifest
+
+    from orchestration.dbt_kept import Share
 
 _CHILD: Final = [sys.executable, "-c", "from orchestration.dbt_ahead import serve; raise SystemExit(serve())"]
 _GLOBAL: Final = ["--no-version-check", "--no-use-colors"]
@@ -45,21 +48,54 @@ Running = subprocess.Popen[bytes] | ForkedChild
 
 
 @dataclass(frozen=True)
+class Orders:
+    """What a process that waits is to do: one dbt command with these `arguments`, and what the environment says beside
+    that of parsing. With a `share` it is run on that part of the nodes only, on `database`, and what became of them is
+    written to `results`; without, dbt writes down itself what it did."""
+
+    arguments: Sequence[str]
+    variables: Mapping[str, str]
+    database: Path
+    results: Path
+    share: Share | None = None
+
+    def to_json(self) -> bytes:
+        """As one line."""
+        share = self.share.to_json() if self.share is not None else None
+        paths = [str(self.database), str(self.results)]
+        return json.dumps([list(self.arguments), dict(self.variables), *paths, share]).encode()
+
+    @classmethod
+    def from_json(cls, line: str) -> Orders:
+        """What `to_json` wrote."""
+        arguments, variables, database, results, share = json.loads(line)
+        return cls(arguments, variables, Path(database), Path(results), _share(share))
+
+
+def _share(said: Mapping[str, Any] | None) -> Share | None:
+    if said is None:
+        return None
+    # Only here: a process that builds everything need not import what this does.
+    from orchestration.dbt_kept import Share
+
+    return Share.from_json(said)
+
+
+@dataclass(frozen=True)
 class DbtProcess:
     """A dbt process that has parsed the project whose files had this digest, and waits for its arguments."""
 
     process: Running
     digest: str
 
-    def begin(self, arguments: Sequence[str], variables: Mapping[str, str]) -> Running:
-        """Hand it the arguments of one dbt command, and what its environment says beside that of parsing; return it.
-        Raises BrokenPipeError when it died meanwhile."""
-        orders, self.process.stdin = self.process.stdin, None
-        if orders is None:
+    def begin(self, orders: Orders) -> Running:
+        """Tell it what to run, and return it. Raises BrokenPipeError when it died meanwhile."""
+        line, self.process.stdin = self.process.stdin, None
+        if line is None:
             raise BrokenPipeError
         # Written out on closing: a process that died since anybody looked shows here and nowhere else.
-        with orders:
-            orders.write(json.dumps([list(arguments), dict(variables)]).encode() + b"\n")
+        with line:
+            line.write(orders.to_json() + b"\n")
         return self.process
 
     def dismiss(self) -> None:
@@ -186,15 +222,60 @@ def _parse() -> Manifest | None:
 
 
 def _obey(known: Manifest | None) -> int:
+    line = sys.stdin.readline()
+    if not line:
+        return _DONE
+    orders = Orders.from_json(line)
+    os.environ.update(orders.variables)
+    if orders.share is None:
+        return _code(_invoke(known, orders.arguments))
+    return _build_share(known, orders, orders.share)
+
+
+def _invoke(known: Manifest | None, arguments: Sequence[str]) -> dbtRunnerResult:
     from dbt.cli.main import dbtRunner
 
-    order = sys.stdin.readline()
-    if not order:
-        return _DONE
-    arguments, variables = json.loads(order)
-    os.environ.update(variables)
     # A project that does not parse is parsed again, this time aloud.
-    result = dbtRunner(manifest=known).invoke([*_GLOBAL, *arguments])
+    return dbtRunner(manifest=known).invoke([*_GLOBAL, *arguments])
+
+
+def _code(result: dbtRunnerResult) -> int:
     if result.exception is not None:
         return _BROKEN
     return _DONE if result.success else _FAILED
+
+
+def _build_share(known: Manifest | None, orders: Orders, share: Share) -> int:
+    """Run the nodes that are run first, and then those that have to follow."""
+    # dbt's own account of the whole project takes longer than ten nodes, and says what parsing it said.
+    arguments = ["--no-write-json", *orders.arguments]
+    passes = [_invoke(known, [*arguments, *share.arguments(share.first)])]
+    if passes[0].exception is None and (rest := _rest(orders.database, share, well=passes[0].success)):
+        passes.append(_invoke(known, [*arguments, *share.arguments(rest)]))
+    _write_results(passes, orders.results)
+    return _code(passes[-1])
+
+
+def _write_results(passes: Sequence[dbtRunnerResult], path: Path) -> None:
+    """Write down what became of each node the last time it was run."""
+    from dbt.artifacts.schemas.run import RunExecutionResult
+
+    done = [found.result for found in passes if isinstance(found.result, RunExecutionResult)]
+    if done:
+        outcomes = {outcome.node.unique_id: outcome for found in done for outcome in found.results}
+        seconds = sum(found.elapsed_time for found in done)
+        replace(done[-1], results=list(outcomes.values()), elapsed_time=seconds).write(str(path))
+
+
+def _rest(database: Path, share: Share, *, well: bool) -> frozenset[str]:
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+
+    from warehouse import kept
+
+    if share.first == share.needs.keys():
+        return frozenset()
+    if not well:
+        # A test may have failed because it looked at tables of which some were made again and others not yet.
+        return frozenset(share.needs)
+    DuckDBConnectionManager.close_all_connections()  # type: ignore[no-untyped-call]  # the library has no types here
+    return share.rest(kept.changed(database))

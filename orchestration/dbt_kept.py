@@ -6,11 +6,15 @@ run here may still find that everything it is made of says what it said.
 
 Seeds and SQL are code, and tables are only kept under the same code; so what can differ is the records. A view holds
 nothing of its own: it stays, and what is asked of it again are its tests.
+
+Most of what lies downstream of a change stays all the same, and to find that out node by node takes dbt as long as the
+work itself. So the nodes that the last change of the same records reached are run first, and what they left says
+whether others have to follow: belief decides in what order, never whether.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from graphlib import TopologicalSorter
@@ -27,37 +31,84 @@ _THREADS: Final = "4"
 
 @dataclass(frozen=True)
 class Share:
-    """The part of the nodes to run (all others stay as they are), as unique ids in no order; None: all of them."""
+    """The part of the nodes that may have to run; all others stay as they are.
 
-    nodes: frozenset[str] | None
+    `needs`: unique id -> the tables and sources it is made of. `first`: the nodes among them that are run first: what
+    they are made of says something else or is believed to; `rest` then tells which of the others have to follow.
+    `names`: how dbt is told each of them.
+    """
 
-    def arguments(self, manifest: Mapping[str, Any]) -> list[str]:
-        """What `dbt build` is told beside everything else."""
-        if self.nodes is None:
-            return []
-        chosen = sorted("fqn:" + ".".join(manifest["nodes"][node]["fqn"]) for node in self.nodes)
+    needs: Mapping[str, frozenset[str]]
+    first: frozenset[str]
+    names: Mapping[str, str]
+
+    def rest(self, changed: Collection[str]) -> frozenset[str]:
+        """The nodes to run behind the first ones, when `changed` are the tables and sources that say something else:
+        those left out although something they are made of changed, and all that is made of these."""
+        found = {node for node, bases in self.needs.items() if node not in self.first and bases & frozenset(changed)}
+        waiting = list(found)
+        while waiting:
+            made = waiting.pop()
+            further = {node for node, bases in self.needs.items() if made in bases} - found
+            found |= further
+            waiting += further
+        return frozenset(found)
+
+    def arguments(self, nodes: Collection[str]) -> list[str]:
+        """What `dbt build` is told beside everything else, to run these."""
+        chosen = sorted(self.names[node] for node in nodes)
         # By name only: a test that also looks at a table which stays is among them already.
         return ["--threads", _THREADS, "--indirect-selection", "empty", "--select", *chosen]
 
+    def to_json(self) -> dict[str, Any]:
+        """For the process that runs dbt."""
+        needs = {node: sorted(bases) for node, bases in self.needs.items()}
+        return {"needs": needs, "first": sorted(self.first), "names": dict(self.names)}
 
-def prepare(build: Build, manifest: Mapping[str, Any]) -> Share:
-    """Write into a build what its tables rest on, and tell which nodes to run. Raises Fault."""
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> Share:
+        """What `to_json` wrote."""
+        needs = {node: frozenset(bases) for node, bases in said["needs"].items()}
+        return cls(needs, frozenset(said["first"]), said["names"])
+
+
+def prepare(build: Build, manifest: Mapping[str, Any]) -> Share | None:
+    """Write into a build what its tables rest on, and tell which nodes to run; None: all of them. Raises Fault."""
     named = {unique_id: source["name"] for unique_id, source in manifest["sources"].items()}
     known = {unique_id: build.sources[name] for unique_id, name in named.items()}
     ids = {name: unique_id for unique_id, name in named.items()}
     years = {(ids[name], year): content for (name, year), content in build.years.items() if name in ids}
-    kept.note(build.database, needs(manifest), known, years)
+    bases = _bases(manifest)
+    tables = {node: found for node, found in bases.items() if manifest["nodes"][node]["resource_type"] == _MODEL}
+    followed = kept.note(
+        build.database, {(node, base) for node, found in tables.items() for base in found}, known, years
+    )
     if build.kept is None:
-        return Share(None)
+        return None
     before = build.kept
-    changed = [unique_id for unique_id, content in known.items() if before.get(named[unique_id]) != content]
+    changed = {unique_id for unique_id, content in known.items() if before.get(named[unique_id]) != content}
+    nodes = _to_run(manifest, changed)
     # The same records once more, after a failure or under another waiver: dbt visits everything, and tables stay all
     # the same. It cannot be told to run nothing.
-    return Share(_to_run(manifest, changed) or None)
+    return _share(manifest, {node: bases[node] for node in nodes}, changed, followed) if nodes else None
 
 
-def needs(manifest: Mapping[str, Any]) -> set[tuple[str, str]]:
-    """(table, what it is made of): sources and tables, seen through views."""
+def _share(
+    manifest: Mapping[str, Any],
+    needs: Mapping[str, frozenset[str]],
+    changed: Collection[str],
+    followed: Mapping[str, Collection[str]],
+) -> Share:
+    names = {node: "fqn:" + ".".join(manifest["nodes"][node]["fqn"]) for node in needs}
+    if not followed.keys() >= set(changed):
+        return Share(needs, frozenset(needs), names)
+    # What followed from a change of these records last time is believed to follow again.
+    believed = frozenset(changed).union(*(followed[source] for source in changed))
+    return Share(needs, frozenset(node for node, bases in needs.items() if bases & believed), names)
+
+
+def _bases(manifest: Mapping[str, Any]) -> dict[str, frozenset[str]]:
+    """Table or test -> what it is made of or looks at: sources and tables, seen through views."""
     nodes = manifest["nodes"]
 
     @cache
@@ -71,8 +122,7 @@ def needs(manifest: Mapping[str, Any]) -> set[tuple[str, str]]:
                 found |= below(parent)
         return frozenset(found)
 
-    tables = (name for name, node in nodes.items() if node["resource_type"] == _MODEL and not _is_view(node))
-    return {(name, base) for name in tables for base in below(name)}
+    return {name: below(name) for name, node in nodes.items() if _is_run(node)}
 
 
 def _is_view(node: Mapping[str, Any]) -> bool:

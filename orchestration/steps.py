@@ -22,7 +22,7 @@ from orchestration.dbt_ahead import DbtProcess
 from orchestration.heartbeat import looked_all
 from orchestration.report import RunRecord
 from warehouse import candidate as candidates
-from warehouse import kept
+from warehouse import duck, kept
 from warehouse import release as releases
 from warehouse.backup import check_restored
 from warehouse.candidate import Build, Candidate
@@ -285,6 +285,8 @@ def keep_built(bench: Workbench) -> None:
     if build is None:
         return
     check_hold(bench)
+    # Here and not in the thread: until it is whole nobody else may open it.
+    duck.make_whole(build.database)
     work = partial(
         kept.keep,
         bench.home,

@@ -178,7 +178,8 @@ def begin(
         unless_done.callback(abandon, build)
         begins_with = base.sources if base is not None and kept.take(base, build.database) else None
         with duck.connect(build.database) as connection:
-            sources = _create_records(connection, home, selection, feeds)
+            duck.leave_log(connection)
+            sources = _create_records(connection, home, selection, feeds, begins_with or {})
             _create_table(connection, last_release.TABLE, last_release.SCHEMA.empty_table() if last is None else last)
             kept.prepare(connection)
         unless_done.pop_all()
@@ -186,19 +187,29 @@ def begin(
 
 
 def _create_records(
-    connection: duckdb.DuckDBPyConnection, home: Home, selection: Selection, feeds: pa.Table
+    connection: duckdb.DuckDBPyConnection,
+    home: Home,
+    selection: Selection,
+    feeds: pa.Table,
+    standing: Mapping[str, str],
 ) -> dict[str, str]:
-    """Schema `records`, over whatever stands there; returns for each of its tables a digest of what it says."""
+    """Schema `records`; returns for each of its tables a digest of what it says. `standing` is what this returned for
+    the schema that stands there: a view that would say the same stays, for the engine looks at its files on making it.
+    """
     connection.execute("CREATE SCHEMA IF NOT EXISTS records")
-    views = {table: create_record_view(connection, home, table, selection.active) for table in RECORD_SCHEMAS}
+    said = {}
+    for table in RECORD_SCHEMAS:
+        # A record file is never changed under its name: the view's text names all it says, given the same code.
+        said[table] = sha256_bytes(_record_query(home, table, selection.active).encode())
+        if said[table] == standing.get(table):
+            _check_files(home, table, selection.active)
+        else:
+            create_record_view(connection, home, table, selection.active)
     tables = {"delivery": _delivery_table(selection.active), "held": _held_table(selection), "feed": feeds}
     for name, content in tables.items():
         _create_table(connection, name, content)
-    # A record file is never changed under its name: the text of the view names all it says, given the same code.
-    return {name: sha256_bytes(text.encode()) for name, text in views.items()} | {
-        name: sha256_bytes(canonical_json([content.schema.names, content.to_pylist()]))
-        for name, content in tables.items()
-    }
+        said[name] = sha256_bytes(canonical_json([content.schema.names, content.to_pylist()]))
+    return said
 
 
 def _inputs(active: Iterable[DeliveryRow], code: str, waivers: Iterable[Waiver]) -> dict[str, Any]:
@@ -212,18 +223,20 @@ def _inputs(active: Iterable[DeliveryRow], code: str, waivers: Iterable[Waiver])
 
 def create_record_view(
     connection: duckdb.DuckDBPyConnection, home: Home, table: str, active: Sequence[DeliveryRow]
-) -> str:
-    """Make the view `records.<table>` of these deliveries in the database in use and return its text. Raises Fault when
-    a file is missing."""
+) -> None:
+    """Make the view `records.<table>` of these deliveries in the database in use. Raises Fault when a file is
+    missing."""
+    _check_files(home, table, active)
+    connection.execute(f"CREATE OR REPLACE VIEW records.{duck.ident(table)} AS {_record_query(home, table, active)}")
+
+
+def _check_files(home: Home, table: str, active: Iterable[DeliveryRow]) -> None:
     missing = [name for name in _files(table, active) if not (home.root / name).is_file()]
     if missing:
         raise Fault(
             f"缺少 {len(missing)} 个记录文件，例如 {missing[0]}。",
             "请执行 eduplan verify 查明原因；报送原件仍在 archive/ 中。",
         )
-    query = _record_query(home, table, active)
-    connection.execute(f"CREATE OR REPLACE VIEW records.{duck.ident(table)} AS {query}")
-    return query
 
 
 def _files(table: str, active: Iterable[DeliveryRow]) -> list[str]:
@@ -321,9 +334,8 @@ class Content:
 
 
 def finish(build: Build) -> Content:
-    """Checkpoint a build that nobody writes into any more, and read what it says. Raises Fault, OSError."""
-    with duck.connect(build.database) as connection:
-        connection.execute("CHECKPOINT")
+    """What a build says that nobody writes into any more. Raises Fault, OSError."""
+    duck.make_whole(build.database)
     return Content(table_digests(build.database), sha256_file(build.database))
 
 

@@ -106,14 +106,12 @@ def _copy(source: Path, target: Path) -> str:
 
 
 def keep(home: Home, database: Path, *, code_digest: str, sources: Mapping[str, str], key: bytes) -> None:
-    """Keep a database that dbt has finished and let go of. Raises OSError.
+    """Keep a database that dbt has finished and let go of, and that is whole (`duck.make_whole`). Raises OSError.
 
     Nothing waits for the disk: a file that a power cut leaves torn has another digest and is not used.
     """
     folder = home.root / FOLDER
     folder.mkdir(mode=0o700, exist_ok=True)
-    with duck.connect(database) as connection:
-        connection.execute("CHECKPOINT")
     name = unique_suffix()
     shutil.rmtree(folder / name, ignore_errors=True)
     (folder / name).mkdir(mode=0o700)
@@ -139,6 +137,8 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
     connection.execute(
         f"CREATE TABLE IF NOT EXISTS {SCHEMA}.made (node VARCHAR, year INTEGER, inputs VARCHAR, content VARCHAR)"
     )
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {SCHEMA}.before (node VARCHAR, content VARCHAR)")
+    connection.execute(f"CREATE TABLE IF NOT EXISTS {SCHEMA}.followed (source VARCHAR, node VARCHAR)")
 
 
 def note(
@@ -146,21 +146,51 @@ def note(
     needs: Iterable[tuple[str, str]],
     sources: Mapping[str, str],
     years: Mapping[tuple[str, int], str],
-) -> None:
+) -> dict[str, set[str]]:
     """Write into a build which tables and sources each model rests on, and what the sources (by the same names) say
-    now: as a whole, and (source, year) by year where it is known. Raises Fault when the database cannot be opened."""
+    now: as a whole, and (source, year) by year where it is known. Raises Fault when the database cannot be opened.
+
+    Returns for each source what else came to say something else in the build in which it last did, itself included.
+    """
     nodes, bases = zip(*sorted(needs), strict=True)
     said: list[tuple[str, int | None, str]] = [(name, None, content) for name, content in sorted(sources.items())]
     said += [(name, year, content) for (name, year), content in sorted(years.items())]
     rows = [dict(zip(_SAID.names, item, strict=True)) for item in said]
     with duck.connect(database) as connection:
+        duck.leave_log(connection)
         connection.register("needed", pa.table({"node": nodes, "base": bases}))
         connection.register("said", pa.Table.from_pylist(rows, schema=_SAID))
         connection.execute(f"DELETE FROM {SCHEMA}.needs")
         connection.execute(f"INSERT INTO {SCHEMA}.needs SELECT node, base FROM needed")
+        connection.execute(_FOLLOWED)
         # What every table said when the last build had passed its tests.
         connection.execute(
             f"CREATE OR REPLACE TABLE {SCHEMA}.before AS SELECT node, content FROM {SCHEMA}.made WHERE year IS NULL"
         )
         connection.execute(f"DELETE FROM {SCHEMA}.made WHERE node IN (SELECT node FROM said)")
         connection.execute(f"INSERT INTO {SCHEMA}.made SELECT node, year, NULL, content FROM said")
+        followed: dict[str, set[str]] = {}
+        for source, node in duck.rows(connection, f"SELECT source, node FROM {SCHEMA}.followed"):
+            followed.setdefault(str(source), set()).add(str(node))
+        return followed
+
+
+def changed(database: Path) -> frozenset[str]:
+    """The tables and sources that say something else in a build than in the one it began with. Raises Fault when the
+    database cannot be opened."""
+    with duck.connect(database, read_only=True) as connection:
+        return frozenset(str(node) for (node,) in duck.rows(connection, _CHANGED))
+
+
+_CHANGED: Final = f"""
+    SELECT m.node FROM {SCHEMA}.made AS m LEFT JOIN {SCHEMA}.before AS b ON m.node = b.node
+    WHERE m.year IS NULL AND m.content IS DISTINCT FROM b.content
+"""
+# Of the last build, while it still is the last one. One that made everything changed nothing that anybody could follow.
+_FOLLOWED: Final = f"""
+    CREATE TEMP TABLE changed AS {_CHANGED} AND EXISTS (SELECT 1 FROM {SCHEMA}.before);
+    DELETE FROM {SCHEMA}.followed WHERE source IN (SELECT node FROM changed);
+    INSERT INTO {SCHEMA}.followed
+    SELECT c.node, f.node FROM changed AS c CROSS JOIN changed AS f WHERE c.node IN (SELECT node FROM said);
+    DROP TABLE changed;
+"""

@@ -5,7 +5,7 @@ not: running dbt (`orchestration.dbt`) and sealing (`warehouse.candidate`).
 """
 
 # No postponed annotations here: Dagster reads the parameters' types.
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,7 +29,6 @@ from dagster import (
 )
 
 from orchestration import dbt, dbt_kept, keys, steps
-from orchestration.dbt_kept import Share
 from orchestration.dbt_library import (
     DagsterDbtTranslator,
     DagsterDbtTranslatorSettings,
@@ -147,8 +146,8 @@ def _run_dbt(
     total = sum(node["resource_type"] in _BUILT for node in content["nodes"].values())
     build = steps.begin(bench)
     share = dbt_kept.prepare(build, content)
-    if share.nodes is not None:
-        total = len(share.nodes)
+    if share is not None:
+        total = len(share.first)
     steps.warm_gate(bench)
     steps.warm_names(bench)
     events: list[Event] = []
@@ -167,11 +166,14 @@ def _run_dbt(
         dbt.keep_log(build, bench.home)
         return events, problem
     dbt.keep_artefacts(build)
-    tables = dbt.read_tables(build.database)
     steps.keep_built(bench)
+    # Beside its being copied; then it is taken to be changed.
+    tables = dbt.read_tables(build.database)
     steps.protect_ahead(bench)
     steps.ask_ahead(bench)
-    whole = _in_order([*_stayed(context, content, translator, share), *events], dbt_kept.order(content))
+    if share is not None:
+        events = [*_stayed(context, content, translator, events), *_last_of_each(events)]
+    whole = _in_order(events, dbt_kept.order(content))
     return [_with_content(event, content, tables) for event in whole], None
 
 
@@ -182,22 +184,36 @@ def _in_order(events: Sequence[Event], order: Mapping[str, int]) -> list[Event]:
     return [*outputs, *(event for event in events if not isinstance(event, Output))]
 
 
+def _last_of_each(events: Iterable[Event]) -> list[Event]:
+    """What is said of a node that was run twice is what was said last."""
+    return list({_about(event): event for event in events}.values())
+
+
+def _about(event: Event) -> tuple[str, str]:
+    """The node, and the output or asset, that an event tells something about."""
+    place = event.output_name if isinstance(event, Output) else str(event.asset_key)
+    return (str(event.metadata["unique_id"].value), place)
+
+
 def _stayed(
-    context: AssetExecutionContext, manifest: Mapping[str, Any], translator: DagsterDbtTranslator, share: Share
+    context: AssetExecutionContext,
+    manifest: Mapping[str, Any],
+    translator: DagsterDbtTranslator,
+    events: Iterable[Event],
 ) -> list[Event]:
     """An output for every mart this build left as it was: the candidate follows from all of them. What lies below them
     and was not made says in Dagster when it last was."""
-    if share.nodes is None:
-        return []
     names = {key: name for name, key in context.assets_def.keys_by_output_name.items()}
-    return [
-        Output(
-            None,
-            output_name=names[translator.get_asset_key(node)],
-            metadata={"unique_id": unique_id, "eduplan/unchanged": True},
-        )
+    made = {event.output_name for event in events if isinstance(event, Output)}
+    marts = {
+        names[translator.get_asset_key(node)]: unique_id
         for unique_id, node in manifest["nodes"].items()
-        if node["resource_type"] == "model" and node["schema"] == MARTS_SCHEMA and unique_id not in share.nodes
+        if node["resource_type"] == "model" and node["schema"] == MARTS_SCHEMA
+    }
+    return [
+        Output(None, output_name=name, metadata={"unique_id": unique_id, "eduplan/unchanged": True})
+        for name, unique_id in marts.items()
+        if name not in made
     ]
 
 

@@ -568,7 +568,7 @@ def test_a_key_is_asked_again_where_a_table_says_something_else(
         kept.prepare(connection)
         tables = [node["unique_id"] for node in nodes(built, "model") if node["config"]["materialized"] == "table"]
         connection.executemany("INSERT INTO kept.made VALUES (?, NULL, NULL, 'as before')", [[name] for name in tables])
-        connection.execute("CREATE TABLE kept.before AS SELECT node, content FROM kept.made")
+        connection.execute("CREATE OR REPLACE TABLE kept.before AS SELECT node, content FROM kept.made")
         connection.execute("UPDATE kept.made SET content = ? WHERE node LIKE '%.int_school_year'", [said])
         connection.execute("INSERT INTO intermediate.int_school_year FROM intermediate.int_school_year LIMIT 2")
         connection.execute("INSERT INTO intermediate.int_area_year FROM intermediate.int_area_year LIMIT 2")

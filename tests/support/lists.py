@@ -65,12 +65,20 @@ def edited(source: Path, target: Path, edit: Edit) -> Path:
 
 def more_pupils(by: int) -> Edit:
     """The first primary school reports `by` more pupils in grade one, with totals that agree."""
+    return _more(by, 7, 9)
 
+
+def more_graduates(by: int) -> Edit:
+    """It reports `by` more pupils who left it, from which no indicator follows."""
+    return _more(by, 1)
+
+
+def _more(by: int, *figures: int) -> Edit:
     def edit(book: openpyxl.Workbook) -> None:
         page = sheet(book, "教基3112")
         row = first_school_row(page)
         total = next(r for r in range(1, row) if str(page.cell(r, 1).value or "").strip() == "总计")
-        for number in (7, 9):
+        for number in figures:
             column = figure(page, number)
             for line in (row, total):
                 page.cell(line, column).value = _number(page.cell(line, column).value) + by

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import threading
 import time
 from dataclasses import replace
@@ -12,6 +13,7 @@ from typing import Any
 import pytest
 
 from orchestration import dbt_kept, steps
+from orchestration.dbt_kept import Share
 from orchestration.report import Reporter, RunRecord
 from tests.support import candidate_kit
 from warehouse import candidate as candidates
@@ -22,6 +24,9 @@ from warehouse.home_key import load_or_create_key
 from warehouse.paths import Home
 
 SCHOOLS, MONEY = "source.eduplan.records.school", "source.eduplan.records.money"
+INT_SCHOOL, INT_MONEY = "model.eduplan.int_school", "model.eduplan.int_money"
+MART_BOTH = "model.eduplan.mart_both"
+SOUND_SCHOOL, SOUND_MONEY = "test.eduplan.sound_school", "test.eduplan.sound_money"
 # name -> (kind, materialised as, made of)
 GRAPH: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "seed.eduplan.code": ("seed", "seed", ()),
@@ -65,10 +70,23 @@ def build(tmp_path: Path) -> Build:
     return Build("c0", tmp_path, database, {}, sources={"school": "s1", "money": "m1"}, years={("school", 2024): "s1y"})
 
 
+def shared(build: Build, before: dict[str, str]) -> Share:
+    """The share of a build that begins with what the last one made of sources that said `before`."""
+    share = dbt_kept.prepare(replace(build, kept=before), manifest())
+    assert share is not None
+    return share
+
+
+def said(build: Build, **contents: str) -> None:
+    """Let models of a build say something, as the last build left them."""
+    with duck.connect(build.database) as connection:
+        for name, content in contents.items():
+            connection.execute("DELETE FROM kept.made WHERE node = ?", [f"model.eduplan.{name}"])
+            connection.execute("INSERT INTO kept.made VALUES (?, NULL, '', ?)", [f"model.eduplan.{name}", content])
+
+
 def test_a_build_that_begins_empty_runs_everything(build: Build) -> None:
-    share = dbt_kept.prepare(build, manifest())
-    assert share.nodes is None
-    assert share.arguments(manifest()) == []
+    assert dbt_kept.prepare(build, manifest()) is None
     with duck.connect(build.database, read_only=True) as connection:
         assert duck.rows(connection, "SELECT node, base FROM kept.needs ORDER BY ALL") == [
             ("model.eduplan.int_money", MONEY),
@@ -84,9 +102,9 @@ def test_a_build_that_begins_empty_runs_everything(build: Build) -> None:
 
 
 def test_what_lies_downstream_of_changed_records_is_run_and_views_stay(build: Build) -> None:
-    share = dbt_kept.prepare(replace(build, kept={"school": "s0", "money": "m1"}), manifest())
-    assert share.nodes == {"model.eduplan.int_school", "model.eduplan.mart_both", "test.eduplan.sound_school"}
-    assert share.arguments(manifest()) == [
+    share = shared(build, {"school": "s0", "money": "m1"})
+    assert share.first == share.needs.keys() == {INT_SCHOOL, MART_BOTH, SOUND_SCHOOL}
+    assert share.arguments(share.first) == [
         "--threads",
         "4",
         "--indirect-selection",
@@ -99,12 +117,57 @@ def test_what_lies_downstream_of_changed_records_is_run_and_views_stay(build: Bu
 
 
 def test_a_source_nobody_spoke_of_before_counts_as_changed(build: Build) -> None:
-    share = dbt_kept.prepare(replace(build, kept={"school": "s1"}), manifest())
-    assert share.nodes == {"model.eduplan.int_money", "model.eduplan.mart_both", "test.eduplan.sound_money"}
+    share = shared(build, {"school": "s1"})
+    assert share.needs.keys() == {INT_MONEY, MART_BOTH, SOUND_MONEY}
 
 
 def test_the_same_records_once_more_run_everything(build: Build) -> None:
-    assert dbt_kept.prepare(replace(build, kept=dict(build.sources)), manifest()).nodes is None
+    assert dbt_kept.prepare(replace(build, kept=dict(build.sources)), manifest()) is None
+
+
+def after(build: Build, school: str, before: str, **contents: str) -> Share:
+    """The share of the next build of other schools, behind one that left its models saying these contents."""
+    said(build, **contents)
+    return shared(replace(build, sources={"school": school, "money": "m1"}), {"school": before, "money": "m1"})
+
+
+def test_what_did_not_follow_last_time_waits_until_it_is_seen_whether_it_has_to(build: Build) -> None:
+    dbt_kept.prepare(build, manifest())
+    share = after(build, "s2", "s1", int_school="i1", mart_both="b1")
+    assert share.first == share.needs.keys(), "nobody has seen yet what follows"
+    # The change of schools changed no school that counts.
+    share = after(build, "s3", "s2", int_school="i1", mart_both="b1")
+    assert share.needs.keys() == {INT_SCHOOL, MART_BOTH, SOUND_SCHOOL}
+    assert share.first == {INT_SCHOOL, SOUND_SCHOOL}
+    assert kept.changed(build.database) == {SCHOOLS}
+    assert share.rest({SCHOOLS}) == frozenset()
+    said(build, int_school="i2")
+    assert kept.changed(build.database) == {SCHOOLS, INT_SCHOOL}
+    assert share.rest(kept.changed(build.database)) == {MART_BOTH}
+
+
+def test_what_followed_last_time_is_believed_to_follow_again(build: Build) -> None:
+    dbt_kept.prepare(build, manifest())
+    after(build, "s2", "s1", int_school="i1", mart_both="b1")
+    assert after(build, "s3", "s2", int_school="i2").first == {INT_SCHOOL, MART_BOTH, SOUND_SCHOOL}
+    said(build, int_school="i3")
+    # Belief is about these records: a change of others says nothing about it.
+    money = replace(build, sources={"school": "s3", "money": "m2"})
+    assert shared(money, {"school": "s3", "money": "m1"}).first == {INT_MONEY, MART_BOTH, SOUND_MONEY}
+    assert after(build, "s4", "s3").first == {INT_SCHOOL, MART_BOTH, SOUND_SCHOOL}
+
+
+def test_what_follows_is_followed_to_its_end_and_takes_along_what_ran_too_early() -> None:
+    chain = {"a": {"s"}, "b": {"a"}, "c": {"b", "s"}, "t": {"c"}, "u": {"s"}}
+    share = Share({node: frozenset(bases) for node, bases in chain.items()}, frozenset({"a", "c", "u"}), {})
+    assert share.rest({"s"}) == frozenset()
+    assert share.rest({"s", "a"}) == {"b", "c", "t"}
+    assert share.rest({"s", "c"}) == {"t"}
+
+
+def test_a_share_survives_the_way_to_the_process_that_runs_it(build: Build) -> None:
+    share = shared(build, {"school": "s0", "money": "m1"})
+    assert Share.from_json(json.loads(json.dumps(share.to_json()))) == share
 
 
 def test_a_build_under_code_that_changed_meanwhile_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

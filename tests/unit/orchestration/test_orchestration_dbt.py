@@ -4,7 +4,6 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -109,10 +108,10 @@ def test_the_manifest_is_parsed_once_for_one_state_of_the_files_and_anew_for_ano
 class Doomed(dbt_ahead.DbtProcess):
     """Looks alive when it is asked and is gone when it gets its orders."""
 
-    def begin(self, arguments: Sequence[str], variables: Mapping[str, str]) -> dbt_ahead.Running:
+    def begin(self, orders: dbt_ahead.Orders) -> dbt_ahead.Running:
         self.process.kill()
         os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
-        return super().begin(arguments, variables)
+        return super().begin(orders)
 
 
 def test_a_process_that_dies_before_its_orders_is_replaced_by_a_fresh_one(
@@ -123,12 +122,13 @@ def test_a_process_that_dies_before_its_orders_is_replaced_by_a_fresh_one(
     monkeypatch.setattr(dbt, "project_digest", lambda: digest)
     started = dbt.start_ahead(home)
     database = home.root / "candidate.duckdb"
-    process = dbt._begin(home, Doomed(started.process, started.digest), database, home.root / "artefacts", [])
+    orders = dbt._orders(database, home.root / "artefacts", None)
+    process = dbt._begin(home, Doomed(started.process, started.digest), orders)
     said, _ = process.communicate()
     assert process.pid != started.process.pid
-    arguments, variables = json.loads(said)
-    assert arguments[0] == "build"
-    assert variables["EDUPLAN_CANDIDATE_DB"] == str(database)
+    assert dbt_ahead.Orders.from_json(said.decode()) == orders
+    assert orders.arguments[0] == "build"
+    assert orders.variables["EDUPLAN_CANDIDATE_DB"] == str(database)
     assert started.process.returncode == -signal.SIGKILL
 
 
