@@ -20,10 +20,10 @@ import duckdb
 
 from expectations import memo
 from expectations import sql as rule_sql
-from expectations.carrying import Plan, tables_read, views_of
+from expectations.carrying import Plan
 from expectations.catalogue import Catalogue, Rule, catalogue
+from expectations.known import create_views, tables_read, views_of
 from expectations.sql import Answers, Place, TextColumns
-from warehouse import candidate as candidates
 from warehouse import duck
 from warehouse.clock import now
 from warehouse.errors import EduplanError
@@ -109,13 +109,11 @@ class Beforehand:
 def _prepare(
     connection: duckdb.DuckDBPyConnection, home: Home, deliveries: Sequence[DeliveryRow], rules: Catalogue
 ) -> Questions:
-    connection.execute("CREATE SCHEMA records")
     # Rules on what nobody handed in take no time.
     there = sorted({name for row in deliveries for name in row.tables} & RECORD_SCHEMAS.keys())
-    for name in there:
-        candidates.create_record_view(connection, home, name, deliveries)
+    create_views(connection, home, there, deliveries)
     texts, records = rule_sql.text_columns(connection), {f"records.{name}" for name in there}
-    reads = tables_read(rules.rules, texts)
+    reads = tables_read(rules.rules)
     chosen = tuple(rule for rule in rules.rules if reads[rule.id] and reads[rule.id] <= records)
     return Questions(chosen, texts, views_of(connection))
 

@@ -14,11 +14,11 @@ from __future__ import annotations
 
 import logging
 import os
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import cache, cached_property
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -28,6 +28,7 @@ import duckdb
 from expectations import memo
 from expectations import sql as rule_sql
 from expectations.catalogue import Catalogue, Rule
+from expectations.known import Cell, Known, RecordTable, create_views, know, views_of
 from expectations.memo import Entry, Found
 from expectations.sql import Place, TextColumns
 from warehouse import candidate as candidates
@@ -45,14 +46,8 @@ if TYPE_CHECKING:
 
 # "0": everything is judged anew, and what is found is kept for the next time.
 SETTING: Final = "EDUPLAN_GATE_CARRY"
-Cell = tuple[str, int]
 
 _NARROWED: Final = "narrowed"
-_CALL: Final = re.compile(r"\b([a-z_]\w*)\s*\(")
-# Read without brackets, these say when and by whom a query is run; a quoted name before a bracket may be anything.
-_MOMENT: Final = re.compile(r"\b(current_\w+|local(?:time|timestamp)|session_user)\b|\"\s*\(")
-_TABLE: Final = re.compile(r"((?:marts|records)\.\w+)(?: AS \w+)?")
-_HARMLESS: Final = {"range", "generate_series", "unnest"}
 
 log = logging.getLogger(__name__)
 
@@ -67,17 +62,6 @@ def engine_digest(rooms: Iterable[Path]) -> str:
 _HERE: Final = Path(__file__).parent
 # When this module is loaded, not when it is asked: the code in memory, whatever lies on the disk by then.
 ENGINE: Final = engine_digest([_HERE, _HERE.parent / "warehouse"])
-
-
-@dataclass(frozen=True)
-class RecordTable:
-    """A record view by area and year: a digest of all that a part of it says."""
-
-    parts: Mapping[Cell, str]
-
-    def digest(self) -> str:
-        """The same of the whole view."""
-        return sha256_bytes(canonical_json(sorted(self.parts.items())))
 
 
 @dataclass(frozen=True)
@@ -115,8 +99,16 @@ def everything(rules: Catalogue) -> Plan:
 class Carrying:
     """What earlier checks found, put against one candidate."""
 
-    def __init__(self, home: Home, ledger: Ledger, candidate: Candidate, rules: Catalogue) -> None:
-        self._home, self._candidate = home, candidate
+    def __init__(
+        self,
+        home: Home,
+        ledger: Ledger,
+        candidate: Candidate,
+        rules: Catalogue,
+        known_ahead: Future[Known] | None = None,
+    ) -> None:
+        """`known_ahead`: what was begun to be known while the candidate was built."""
+        self._home, self._candidate, self._known_ahead = home, candidate, known_ahead
         self.notes: list[str] = []
         self.entries = memo.read(home, ledger)
         self.basis = sha256_bytes(canonical_json([ENGINE, rules.version, candidate.inputs.get("code_digest")]))
@@ -133,16 +125,16 @@ class Carrying:
 
     def plan(self, connection: duckdb.DuckDBPyConnection, rules: Catalogue, texts: TextColumns) -> Plan:
         """What to ask of this candidate. Everything, when it cannot be told what it is made of."""
-        reads = tables_read(rules.rules, texts)
         try:
+            known = self._know(rules)
             marts = {f"marts.{name}": digest for name, digest in candidates.table_contents(self._candidate).items()}
-            records = self._records(connection, {table for found in reads.values() for table in found})
+            records = self._records(connection, known)
         except (Fault, OSError, duckdb.Error) as error:
             log.warning("候选的内容无法逐表辨认，全部重新检查：%s", error)
             return everything(rules)
-        keys = {rule.id: _keys(rule, reads[rule.id], texts, marts, records) for rule in rules.rules}
+        keys = {rule.id: _keys(rule, known.reads[rule.id], texts, marts, records) for rule in rules.rules}
         plan = self._choose(rules, keys)
-        apart = {table for rule in rules.rules if rule.apart for table in reads[rule.id]}
+        apart = {table for rule in rules.rules if rule.apart for table in known.reads[rule.id]}
         if self._is_mixed(connection, plan, sorted(table.split(".")[1] for table in apart & set(records))):
             log.error("有记录行的地区或年度与其报送件的不同，不能按地区和年度分别检查，全部重新检查。")
             return everything(rules)
@@ -183,25 +175,18 @@ class Carrying:
             carried[rule.id] = {cell: self._usable[key] for cell, key in parts.items() if cell not in asked}
         return Plan(tuple(whole), tuple(apart), fresh, carried, keys, _cells(self._rows))
 
-    def _records(self, connection: duckdb.DuckDBPyConnection, wanted: Iterable[str]) -> dict[str, RecordTable]:
-        """The record views among these tables that read exactly what the ledger says, with digests of their parts."""
-        names = sorted(name for table in wanted for room, name in [table.split(".")] if room == "records")
-        named = [name for name in names if name in RECORD_SCHEMAS]
-        with _narrow(connection, self._home, named, self._rows):
-            views = views_of(connection)
+    def _records(self, connection: duckdb.DuckDBPyConnection, known: Known) -> dict[str, RecordTable]:
+        """The record views that rules read and that read exactly what the ledger says, with digests of their parts."""
         own = views_of(connection)
-        return {f"records.{name}": self._record_table(name) for name in named if views[name] == own.get(name)}
+        return {f"records.{name}": table for name, table in known.records.items() if known.views[name] == own.get(name)}
 
-    def _record_table(self, name: str) -> RecordTable:
-        content: dict[Cell, list[tuple[str, str, str]]] = {}
-        cell_of = {row.delivery_id: (row.area_code, row.period) for row in self._rows}
-        for row in self._rows:
-            if name in row.tables:
-                held = ("file", row.delivery_id, sha256_file(self._home.root / row.tables[name]))
-                content.setdefault(cell_of[row.delivery_id], []).append(held)
-        for delivery_id, school in candidates.laid_over(name, self._rows):
-            content[cell_of[delivery_id]].append(("laid over", delivery_id, school))
-        return RecordTable({cell: sha256_bytes(canonical_json(sorted(parts))) for cell, parts in content.items()})
+    def _know(self, rules: Catalogue) -> Known:
+        """What was found out while the candidate was built, where that was about these rules and deliveries."""
+        if self._known_ahead is not None and self._known_ahead.exception() is None:
+            found = self._known_ahead.result()
+            if found.is_of(rules.rules, self._rows):
+                return found
+        return know(self._home, self._candidate.database, self._rows, rules.rules)
 
     # -- while asking -------------------------------------------------------------------------------------------------
 
@@ -253,40 +238,6 @@ def _cells(rows: Iterable[DeliveryRow]) -> dict[Place, Cell]:
     return cells
 
 
-def tables_read(rules: Sequence[Rule], texts: TextColumns) -> dict[str, frozenset[str]]:
-    """Rule id -> the tables whose content its answer follows from; empty when it follows from more than tables of the
-    marts and the records."""
-    with duckdb.connect() as parser:
-        return {rule.id: _tables_read(parser, rule, texts) for rule in rules}
-
-
-def _tables_read(parser: duckdb.DuckDBPyConnection, rule: Rule, texts: TextColumns) -> frozenset[str]:
-    try:
-        sql = rule_sql.compose(rule, texts)
-        observed = rule.fill(rule.observed) if rule.observed else "NULL"
-        query = f"SELECT {observed} FROM {sql.relation} AS examined WHERE {sql.scope} AND {sql.fails}"
-        words = query.lower()
-        if _MOMENT.search(words) or _unsteady().intersection(_CALL.findall(words)):
-            return frozenset()
-        tables = [_TABLE.fullmatch(name) for name in parser.get_table_names(query, qualified=True)]
-    except (LookupError, duckdb.Error):
-        # Whoever asks this rule will be told what is wrong with it.
-        return frozenset()
-    return frozenset(found[1] for found in tables if found) if all(tables) else frozenset()
-
-
-@cache
-def _unsteady() -> frozenset[str]:
-    """Functions whose answer does not follow from their arguments alone, or that read something by themselves."""
-    with duckdb.connect() as connection:
-        found = duck.rows(
-            connection,
-            "SELECT function_name FROM duckdb_functions()"
-            " WHERE function_type NOT IN ('scalar', 'aggregate') OR stability <> 'CONSISTENT'",
-        )
-    return frozenset(str(name).lower() for (name,) in found) - _HARMLESS
-
-
 def _keys(
     rule: Rule,
     reads: frozenset[str],
@@ -297,7 +248,11 @@ def _keys(
     """Under which keys what is found of a rule is known, by area and year (None: of the whole); none when it is not."""
     if not reads or not reads <= {*marts, *records}:
         return {}
-    sql = rule_sql.compose(rule, texts)
+    try:
+        sql = rule_sql.compose(rule, texts)
+    except LookupError:
+        # Whoever asks this rule will be told what is wrong with it.
+        return {}
     asked = sha256_bytes(canonical_json([ENGINE, rule.model_dump(mode="json"), sql.relation, sql.scope, sql.fails]))
     if not rule.apart or not reads <= set(records):
         contents = {name: marts[name] if name in marts else records[name].digest() for name in reads}
@@ -318,20 +273,8 @@ def _narrow(
     connection.execute(f"ATTACH ':memory:' AS {_NARROWED} (READ_WRITE)")
     try:
         connection.execute(f"USE {_NARROWED}")
-        connection.execute("CREATE SCHEMA records")
-        for name in names:
-            candidates.create_record_view(connection, home, name, rows)
+        create_views(connection, home, names, rows)
         yield
     finally:
         connection.execute(f"USE {own}")
         connection.execute(f"DETACH {_NARROWED}")
-
-
-def views_of(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """Record views of the database in use -> what they are."""
-    found = duck.rows(
-        connection,
-        "SELECT view_name, sql FROM duckdb_views()"
-        " WHERE database_name = current_database() AND schema_name = 'records'",
-    )
-    return {str(name): str(sql) for name, sql in found}

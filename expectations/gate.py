@@ -20,9 +20,10 @@ import duckdb
 from expectations import gx_runner, waiving
 from expectations import sql as rule_sql
 from expectations.beforehand import Beforehand
-from expectations.carrying import Carrying, Cell, Plan, everything, views_of
+from expectations.carrying import Carrying, Plan, everything
 from expectations.catalogue import Catalogue, RowCount, Rule, catalogue
 from expectations.gx_runner import GxResult, GxRun
+from expectations.known import Cell, Known, views_of
 from expectations.memo import KEYS_KEPT, Found
 from expectations.privacy import mask
 from expectations.sql import Answers, Asked, Count, Place, TextColumns
@@ -99,17 +100,19 @@ def judge(
     timeout_seconds: float = TIMEOUT_SECONDS,
     tell: Callable[[str], None] | None = None,
     before: Beforehand | None = None,
+    known: Future[Known] | None = None,
 ) -> Verdict:
     """Judge a sealed candidate, write `verdict.json` into its folder and its digest into the ledger.
 
     Results that cannot have changed since an earlier recorded check are carried over (`expectations.carrying`), and
     the verdict says which. Always returns a verdict for this candidate: errors, missing results and the time limit
     become results that do not pass. `tell` is given what people should know; `before` holds answers about the records
-    that were asked for while the candidate was finished (`expectations.beforehand`). Raises Fault or OSError only when
-    the verdict cannot be written down; then there is none, and no publication.
+    that were asked for while the candidate was finished (`expectations.beforehand`), and `known` what was begun to be
+    known of its records while it was built (`expectations.known`). Raises Fault or OSError only when the verdict cannot
+    be written down; then there is none, and no publication.
     """
     book = rules if rules is not None else catalogue()
-    carrying = Carrying(home, ledger, candidate, book)
+    carrying = Carrying(home, ledger, candidate, book, known)
     evidence = gather(
         candidate.database,
         book,

@@ -8,7 +8,7 @@ format. The refusal to publish lives in `warehouse.release.publish`, not here.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, wait
 from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -44,6 +44,7 @@ from warehouse.waivers import Waiver, read_waivers
 if TYPE_CHECKING:
     from expectations import ReportContext
     from expectations.beforehand import Beforehand
+    from expectations.known import Known
     from sources.intake import IntakeReport
     from sources.rereading import Reread
     from sources.rereading import Selection as ToReread
@@ -91,6 +92,7 @@ class Workbench:
     warming: threading.Thread | None = None
     names_ahead: Future[NameMarks] | None = None
     dbt_ahead: DbtProcess | None = None
+    knowing: Future[Known] | None = None
     keeping: Future[None] | None = None
     protecting: Future[Protected] | None = None
     asking: Beforehand | None = None
@@ -129,9 +131,10 @@ def open_workbench(
 
 def _drop_build(bench: Workbench) -> None:
     # Nobody asks any more what came of these.
-    under_way: list[Future[Any]] = [work for work in (bench.keeping, bench.protecting) if work is not None]
+    begun_here = (bench.knowing, bench.keeping, bench.protecting)
+    under_way: list[Future[Any]] = [work for work in begun_here if work is not None]
     wait(under_way)
-    bench.keeping = bench.protecting = None
+    bench.knowing = bench.keeping = bench.protecting = None
     if bench.asking is not None:
         bench.asking.close()
         bench.asking = None
@@ -299,16 +302,33 @@ def keep_built(bench: Workbench) -> None:
     bench.keeping = begun("keep", work)
 
 
+def know_ahead(bench: Workbench) -> None:
+    """Begin what `judge` finds out from deliveries and code alone, while dbt builds in a process of its own. Raises
+    nothing: `judge` does."""
+    from expectations.catalogue import rules
+    from expectations.known import know
+
+    if bench.build is not None:
+        with suppress(EduplanError):
+            work = partial(know, bench.home, bench.build.database, _active(bench), rules())
+            bench.knowing = begun("know", work)
+
+
+def _active(bench: Workbench) -> Sequence[DeliveryRow]:
+    """The deliveries the build under way is made from."""
+    inputs = bench.record.inputs
+    return inputs.active if inputs is not None else active_deliveries(bench)
+
+
 def ask_ahead(bench: Workbench) -> None:
     """Begin what `judge` asks of the records alone, while dbt ends and Dagster enters what it did; once. Raises
     nothing: `judge` does."""
     from expectations import beforehand
 
-    build, inputs = bench.build, bench.record.inputs
+    build = bench.build
     if build is not None and bench.asking is None:
         with suppress(EduplanError):
-            active = inputs.active if inputs is not None else active_deliveries(bench)
-            bench.asking = beforehand.begin(bench.home, build.database, active)
+            bench.asking = beforehand.begin(bench.home, build.database, _active(bench))
 
 
 def protect_ahead(bench: Workbench) -> None:
@@ -398,7 +418,12 @@ def judge(bench: Workbench) -> Verdict:
         before, bench.asking = bench.asking, None
         with closing(before) if before is not None else nullcontext():
             verdict = expectations.judge(
-                bench.home, bench.ledger, candidate, tell=bench.record.reporter.note, before=before
+                bench.home,
+                bench.ledger,
+                candidate,
+                tell=bench.record.reporter.note,
+                before=before,
+                known=bench.knowing,
             )
         write_atomic(report_path(candidate), auditors_report(bench, candidate, verdict))
         failed = sum(not result.passed for result in verdict.results)

@@ -150,6 +150,7 @@ def _run_dbt(
         total = len(share.first)
     steps.warm_gate(bench)
     steps.warm_names(bench)
+    steps.know_ahead(bench)
     events: list[Event] = []
     with dbt.building(
         bench.home, build, manifest, translator, context, share=share, ahead=bench.take_dbt()

@@ -12,9 +12,10 @@ import pytest
 
 from expectations import sql
 from expectations.beforehand import Beforehand
-from expectations.carrying import Carrying, Cell, everything, views_of
+from expectations.carrying import Carrying, everything
 from expectations.catalogue import Rule, catalogue, rules
 from expectations.gate import evaluate
+from expectations.known import Cell, views_of
 from tests.pipeline.conftest import CODE, YEAR, Corrected
 from warehouse import candidate as candidates
 from warehouse import duck

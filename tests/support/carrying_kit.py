@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import Future
 from contextlib import closing
 from datetime import date, datetime
 from decimal import Decimal
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 from expectations.beforehand import Beforehand
 from expectations.catalogue import Catalogue, Rows, Rule, catalogue, rules
 from expectations.gate import judge
+from expectations.known import Known
 from tests.support.candidate_kit import FEEDS, dbt_manifest, fill_marts
 from warehouse import candidate as candidates
 from warehouse import duck
@@ -158,7 +160,23 @@ class Bench:
         first, second = (self.home.root / "order").read_text().split()
         return candidates.load(self.home, first), candidates.load(self.home, second)
 
-    def judge(self, number: int, book: Catalogue | None = None, before: Beforehand | None = None) -> Verdict:
+    def deliveries(self, candidate: Candidate) -> list[DeliveryRow]:
+        """What a candidate was made from."""
+        return self.ledger.deliveries_of(item["delivery_id"] for item in candidate.inputs["deliveries"])
+
+    def judge(
+        self,
+        number: int,
+        book: Catalogue | None = None,
+        before: Beforehand | None = None,
+        known: Future[Known] | None = None,
+    ) -> Verdict:
         return judge(
-            self.home, self.ledger, self.pair[number], rules=book or make_book(), tell=self.told.append, before=before
+            self.home,
+            self.ledger,
+            self.pair[number],
+            rules=book or make_book(),
+            tell=self.told.append,
+            before=before,
+            known=known,
         )

@@ -67,9 +67,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def begun(bench: Bench, candidate: Candidate, book: Catalogue | None = None) -> Beforehand:
-    used = [item["delivery_id"] for item in candidate.inputs["deliveries"]]
-    deliveries = bench.ledger.deliveries_of(used)
-    return Beforehand(bench.home, candidate.database, deliveries, book or make_book())
+    return Beforehand(bench.home, candidate.database, bench.deliveries(candidate), book or make_book())
 
 
 def told(verdict: Verdict) -> list[Any]:

@@ -15,10 +15,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from expectations import memo, render_report
-from expectations.carrying import ENGINE, SETTING, Carrying, engine_digest, tables_read
+from expectations.carrying import ENGINE, SETTING, Carrying, engine_digest
 from expectations.catalogue import rules
 from expectations.gate import conclude, evaluate, gather, judge
 from expectations.gx_runner import GxResult, GxRun
+from expectations.known import tables_read
 from tests.support.carrying_kit import (
     ACROSS,
     AREAS,
@@ -385,11 +386,10 @@ def _flat(page: str) -> str:
 )  # fmt: skip
 def test_what_a_rule_reads_is_known_or_it_is_always_asked(changes: dict[str, str], tables: set[str]) -> None:
     rule = rule_of(CHANGING, **changes)
-    assert tables_read([rule], {}) == {rule.id: tables}
+    assert tables_read([rule]) == {rule.id: tables}
 
 
 def test_the_shipped_rules_follow_from_their_tables() -> None:
     """All but those that read tables whose content nobody tells."""
-    texts = {rule.relation: ("indicator_id",) for rule in rules()}
-    unknown = {rule_id for rule_id, tables in tables_read(rules(), texts).items() if not tables}
+    unknown = {rule_id for rule_id, tables in tables_read(rules()).items() if not tables}
     assert unknown == {"finance_mart.no_dominated_cells"}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Iterator
+from concurrent.futures import Future
 from dataclasses import replace
 
 import duckdb
@@ -10,6 +12,8 @@ import pytest
 
 import expectations
 from expectations.beforehand import Beforehand
+from expectations.catalogue import rules
+from expectations.known import Known
 from orchestration import steps
 from orchestration.steps import Workbench, open_workbench
 from tests.support.candidate_kit import dbt_manifest, delivery, fill_marts, judged
@@ -93,6 +97,45 @@ def test_the_gate_gets_it_once_and_it_is_closed_whatever_becomes_of_the_verdict(
     if not fails:
         steps.judge(bench)
         assert handed == [begun, None]
+
+
+def test_what_the_gate_finds_out_of_records_is_begun_and_handed_to_it(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed: list[Future[Known] | None] = []
+
+    def judge(*_: object, known: Future[Known] | None, **__: object) -> Verdict:
+        handed.append(known)
+        return judged(bench.ledger, candidate)
+
+    monkeypatch.setattr(expectations, "judge", judge)
+    row = delivery(bench.home, bench.ledger, "two")
+    monkeypatch.setattr(steps, "active_deliveries", lambda _: [row])
+    steps.know_ahead(bench)
+    build = bench.build
+    assert build is not None
+    candidate = bench.record.candidate = candidates.seal(bench.home, build)
+    bench.build = None
+    steps.judge(bench)
+    [begun] = handed
+    assert begun is not None
+    assert begun.result().is_of(rules(), [row])
+    assert not begun.result().is_of(rules(), [])
+
+
+def test_what_is_being_found_out_ends_with_the_build_it_is_about(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(*_: object) -> None:
+        threading.Event().wait(0.2)
+
+    monkeypatch.setattr("expectations.known.know", slow)
+    steps.know_ahead(bench)
+    begun = bench.knowing
+    assert begun is not None
+    steps._drop_build(bench)
+    assert begun.done()
+    assert bench.knowing is None
 
 
 @pytest.mark.parametrize("ahead", ["done", "failed", "of others", "not begun"])
