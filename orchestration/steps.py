@@ -305,13 +305,17 @@ def keep_built(bench: Workbench) -> None:
 def know_ahead(bench: Workbench) -> None:
     """Begin what `judge` finds out from deliveries and code alone, while dbt builds in a process of its own. Raises
     nothing: `judge` does."""
+    if bench.build is not None:
+        with suppress(EduplanError):
+            bench.knowing = begun("know", partial(_known, bench.home, bench.build.database, _active(bench)))
+
+
+def _known(home: Home, database: Path, active: Sequence[DeliveryRow]) -> Known:
+    # In the thread: what they import takes longer than dbt should wait for its orders.
     from expectations.catalogue import rules
     from expectations.known import know
 
-    if bench.build is not None:
-        with suppress(EduplanError):
-            work = partial(know, bench.home, bench.build.database, _active(bench), rules())
-            bench.knowing = begun("know", work)
+    return know(home, database, active, rules())
 
 
 def _active(bench: Workbench) -> Sequence[DeliveryRow]:
