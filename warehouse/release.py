@@ -364,13 +364,17 @@ def _marts(plan: _Plan, draft: Draft | None, work_dir: Path) -> Copied:
 
 def _fill(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path, marts: Copied) -> None:
     version = next_version(plan.previous.manifest["data_version"] if plan.previous else None, plan.changes)
-    _add_audit(home, ledger, plan, work_dir, version)
+    # The history is read from the ledger, which belongs to this thread.
+    with ThreadPoolExecutor(1) as pool:
+        documents = pool.submit(_write_documents, plan, work_dir, marts.columns, version)
+        _add_audit(home, ledger, plan, work_dir, version)
+        documents.result()
     before = _searched(plan.same, marts)
-    # The engine proves the copy, and reads its texts, while the documents are written.
+    # The engine proves the copy, and reads its texts, while all files are hashed and signed for.
     with ThreadPoolExecutor(2) as pool:
         proof = pool.submit(prove_copy, work_dir, plan.order.candidate.fingerprint)
         told = pool.submit(read_texts, work_dir, before, is_table)
-        _write_rest(ledger, plan, work_dir, marts, version)
+        _write_manifest(ledger, plan, work_dir, marts, version)
         _check_exposures(plan, [*told.result(), *read_texts(work_dir, before, lambda path: not is_table(path))])
         proof.result()
     for path in work_dir.rglob("*"):
@@ -382,8 +386,9 @@ def _searched(same: Unchanged, marts: Copied) -> Searched:
     return Searched(marts.linked, same.tables, same.whole(MARTS_FILE)) if same.searched else Searched()
 
 
-def _write_rest(ledger: Ledger, plan: _Plan, work_dir: Path, marts: Copied, version: str) -> None:
-    _write_documents(plan, work_dir, marts.columns, version)
+def _write_documents(plan: _Plan, work_dir: Path, columns: MartColumns, version: str) -> None:
+    """Everything about the tables that is not a table: none of it rests on the history beside them."""
+    _write_docs(plan, work_dir, columns, version)
     ends = {"from": plan.previous.release_id if plan.previous else None, "to": plan.release_id}
     (work_dir / "changes.json").write_bytes(pretty_json({**ends, **plan.changes}))
     for name, data in sorted(plan.order.artefacts.items()):
@@ -391,6 +396,10 @@ def _write_rest(ledger: Ledger, plan: _Plan, work_dir: Path, marts: Copied, vers
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(_without_names(plan, name, data))
     (work_dir / PUBLIC_KEY).write_bytes(public_pem(plan.signer))
+
+
+def _write_manifest(ledger: Ledger, plan: _Plan, work_dir: Path, marts: Copied, version: str) -> None:
+    """Name, hash and sign for all files: after all others are written."""
     files = list_files(work_dir)
     _check_linked(plan.same, marts.linked, files)
     manifest = _manifest(ledger, plan, files, version)
@@ -461,7 +470,7 @@ def _coming_row(plan: _Plan, version: str) -> ReleaseRow:
     )
 
 
-def _write_documents(plan: _Plan, work_dir: Path, columns: MartColumns, version: str) -> None:
+def _write_docs(plan: _Plan, work_dir: Path, columns: MartColumns, version: str) -> None:
     docs = read_docs(plan.order.candidate.path / candidates.DBT_MANIFEST, columns)
     (work_dir / "data_dictionary.json").write_bytes(pretty_json({"data_version": version, **dictionary(docs)}))
     (work_dir / "contracts").mkdir()

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,7 @@ from tests.support.candidate_kit import (
     the_candidate,
 )
 from warehouse import candidate as candidates
+from warehouse.audit import write_audit
 from warehouse.candidate import Candidate
 from warehouse.errors import Fault, Refused, UsageError
 from warehouse.files import sha256_file
@@ -28,6 +31,7 @@ from warehouse.ledger import Ledger
 from warehouse.marts_file import copy_marts
 from warehouse.paths import Home
 from warehouse.release import current, publish, releases
+from warehouse.signing import PUBLIC_KEY
 from warehouse.verdict import Verdict
 from warehouse.verify import verify
 
@@ -296,6 +300,35 @@ def test_a_copy_that_says_something_else_is_not_published(
 
     monkeypatch.setattr("warehouse.release.copy_marts", spoilt)
     with pytest.raises(Fault, match="不一致"):
+        publish(home, ledger, candidate, judged(ledger, candidate), artefacts=REPORT)
+    assert current(home) is None
+    assert list(home.releases.iterdir()) == []
+
+
+def test_documents_are_written_beside_the_history(
+    home: Home, ledger: Ledger, candidate: Candidate, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def patient(*args: Any, **more: Any) -> None:
+        deadline = time.monotonic() + 20
+        while not list(home.releases.glob(f".*/{PUBLIC_KEY}")):
+            assert time.monotonic() < deadline, "the documents wait for the history"
+            time.sleep(0.01)
+        write_audit(*args, **more)
+
+    monkeypatch.setattr("warehouse.release.write_audit", patient)
+    publish(home, ledger, candidate, judged(ledger, candidate), artefacts=REPORT)
+    assert verify(home) == []
+
+
+@pytest.mark.parametrize("part", ["write_audit", "dictionary"])
+def test_whichever_of_the_two_fails_is_raised_and_nothing_stays(
+    home: Home, ledger: Ledger, candidate: Candidate, monkeypatch: pytest.MonkeyPatch, part: str
+) -> None:
+    def full(*_: object, **__: object) -> None:
+        raise OSError(errno.ENOSPC, f"no space for {part}")
+
+    monkeypatch.setattr(f"warehouse.release.{part}", full)
+    with pytest.raises(OSError, match=part):
         publish(home, ledger, candidate, judged(ledger, candidate), artefacts=REPORT)
     assert current(home) is None
     assert list(home.releases.iterdir()) == []
