@@ -5,7 +5,7 @@ What belongs here: hashing one schema's tables. What does not: hashes of files (
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -46,13 +46,14 @@ def fingerprint_of(digests: Sequence[Mapping[str, object]]) -> str:
     return sha256_bytes(canonical_json(digests))
 
 
-def table_fingerprints(database: Path, schema: str = MARTS_SCHEMA) -> dict[str, str]:
-    """Table -> SHA-256 over its columns and rows: which tables two databases of different fingerprint differ in.
+def table_fingerprints(database: Path, schema: str = MARTS_SCHEMA, *, but: Collection[str] = ()) -> dict[str, str]:
+    """Table -> SHA-256 over its columns and rows: which tables two databases of different fingerprint differ in; `but`:
+    tables that are not asked for.
 
     Raises Fault when the file cannot be opened.
     """
     with open_database(database) as connection:
-        return table_hashes(_digests(connection, schema))
+        return table_hashes(_digests(connection, schema, but))
 
 
 def table_hashes(digests: Iterable[Mapping[str, object]]) -> dict[str, str]:
@@ -60,9 +61,9 @@ def table_hashes(digests: Iterable[Mapping[str, object]]) -> dict[str, str]:
     return {str(digest["table"]): sha256_bytes(canonical_json(digest)) for digest in digests}
 
 
-def _digests(connection: duckdb.DuckDBPyConnection, schema: str) -> list[dict[str, object]]:
-    """As `table_digests`, of an open database; empty where the schema is."""
-    names = tables(connection, schema)
+def _digests(connection: duckdb.DuckDBPyConnection, schema: str, but: Collection[str] = ()) -> list[dict[str, object]]:
+    """As `table_digests`, of an open database without some tables; empty where no other is there."""
+    names = [name for name in tables(connection, schema) if name not in but]
     if not names:
         return []
     shapes = columns(connection, schema)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import codecs
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -17,9 +17,9 @@ import duckdb
 
 from warehouse.disclosure_grid import MARKS
 from warehouse.disclosure_policy import policy
-from warehouse.duck import attach, columns, connect, ident, literal, rows, tables
+from warehouse.duck import attach, columns, connect, ident, literal, open_database, rows, tables
 from warehouse.errors import Fault
-from warehouse.fingerprint import MARTS_SCHEMA, fingerprint
+from warehouse.fingerprint import MARTS_SCHEMA, table_fingerprints
 from warehouse.unchanged import NOTHING, Unchanged
 
 MARTS_FILE: Final = "marts.duckdb"
@@ -28,6 +28,8 @@ STORAGE_VERSION: Final = "v1.0.0"
 _EXPORTED: Final = ("parquet", "csv")
 # A cell that begins so is a formula to a spreadsheet.
 _DANGEROUS: Final = r"^[=+\-@\t\r]"
+# Equal values of these types are one value. Of others they need not be: the fingerprint tells 0.0 from -0.0.
+_EXACT: Final = ("VARCHAR", "INTEGER", "BIGINT", "BOOLEAN", "DATE", "DECIMAL")
 
 MartColumns = dict[str, list[tuple[str, str]]]
 
@@ -81,10 +83,53 @@ def add_to(folder: Path, add: Callable[[duckdb.DuckDBPyConnection, str], None]) 
         connection.execute("DETACH published")
 
 
-def prove_copy(folder: Path, expected: str) -> None:
-    """Raise Fault when the marts in a folder do not have the `expected` fingerprint."""
-    if fingerprint(folder / MARTS_FILE) != expected:
+def prove_copy(folder: Path, expected: Mapping[str, str], same: Unchanged = NOTHING) -> None:
+    """Raise Fault unless the marts in a folder say, one by one, what is `expected` (table -> SHA-256).
+
+    A table that is the `same` says so by having the very rows it has in the standing release's file, which was proven
+    when it was published (decision 34); each other one, and one that has other rows, by a digest of its rows.
+    """
+    database = folder / MARTS_FILE
+    alike = _alike(database, same) & expected.keys()
+    if {name: expected[name] for name in alike} | table_fingerprints(database, but=alike) != expected:
         raise Fault("发布文件与通过检查的候选内容不一致，未发布。", "请检查磁盘后重试。")
+
+
+def _alike(database: Path, same: Unchanged) -> frozenset[str]:
+    """Of the tables that are the `same`, those that are in the standing release's file as they are here, row by row;
+    none where that file is not what it was."""
+    standing = same.whole(MARTS_FILE) if same.tables else None
+    if standing is None:
+        return frozenset()
+    with open_database(database, name="written") as connection:
+        attach(connection, standing, "standing")
+        shapes, before = (columns(connection, MARTS_SCHEMA, name) for name in ("written", "standing"))
+        found = frozenset(
+            name
+            for name in sorted(same.tables & shapes.keys())
+            if shapes[name] == before.get(name) and _has_the_rows(connection, name, shapes[name])
+        )
+    # What was compared with must be what was proven, and not what was put in its place meanwhile.
+    return found if same.whole(MARTS_FILE) is not None else frozenset()
+
+
+def _has_the_rows(connection: duckdb.DuckDBPyConnection, name: str, shape: Sequence[tuple[str, str]]) -> bool:
+    """Whether a table has in both files the same rows in the same order: whoever copies a table keeps that."""
+    table = f"{MARTS_SCHEMA}.{ident(name)}"
+    cells = " AND ".join(
+        f"{_compared('w', column, kind)} IS NOT DISTINCT FROM {_compared('s', column, kind)}" for column, kind in shape
+    )
+    # Counted as well: the shorter of two tables is filled up with NULLs.
+    query = (
+        f"SELECT (SELECT count(*) FROM written.{table}) = (SELECT count(*) FROM standing.{table})"
+        f" AND coalesce(bool_and({cells}), true) FROM written.{table} AS w POSITIONAL JOIN standing.{table} AS s"
+    )
+    return rows(connection, query) == [(True,)]
+
+
+def _compared(side: str, column: str, kind: str) -> str:
+    cell = f"{side}.{ident(column)}"
+    return cell if kind.startswith(_EXACT) else f"CAST({cell} AS VARCHAR)"
 
 
 def _add_short_names(connection: duckdb.DuckDBPyConnection, target: Path, names: list[str]) -> None:
@@ -103,7 +148,7 @@ def _add_short_names(connection: duckdb.DuckDBPyConnection, target: Path, names:
 
 
 def _copy_table(connection: duckdb.DuckDBPyConnection, name: str, *, in_order: bool) -> None:
-    """`in_order`: the standing release has the same rows, sorted already; the fingerprint proves that they are."""
+    """`in_order`: the standing release has the same rows, sorted already; `prove_copy` proves that they are."""
     table = f"{MARTS_SCHEMA}.{ident(name)}"
     # Sorted, so that equal content gives equal files and neighbouring rows compress well.
     source = f"standing.{table}" if in_order else f"judged.{table} ORDER BY ALL"

@@ -372,7 +372,7 @@ def _fill(home: Home, ledger: Ledger, plan: _Plan, work_dir: Path, marts: Copied
     before = _searched(plan.same, marts)
     # The engine proves the copy, and reads its texts, while all files are hashed and signed for.
     with ThreadPoolExecutor(2) as pool:
-        proof = pool.submit(prove_copy, work_dir, plan.order.candidate.fingerprint)
+        proof = pool.submit(prove_copy, work_dir, plan.made.tables, plan.same)
         told = pool.submit(read_texts, work_dir, before, is_table)
         _write_manifest(ledger, plan, work_dir, marts, version)
         _check_exposures(plan, [*told.result(), *read_texts(work_dir, before, lambda path: not is_table(path))])
