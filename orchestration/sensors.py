@@ -87,12 +87,12 @@ def _arrivals(kind: str, home: HomeResource) -> dg.SensorDefinition:
 
 
 def _answer(context: dg.SensorEvaluationContext, home: Home, ledger: Ledger, kind: str, settle: float | None) -> Answer:
-    began = now().timestamp()
+    began, started = now().timestamp(), time.monotonic()
     found, problems = _look(home, ledger, kind, settle)
     for problem in problems:
         context.log.warning(problem)
     if not found and (kind == folder.CONNECTOR or not problems):
-        began, found = _lingering(home, ledger, kind, settle)
+        began, found = _lingering(home, ledger, kind, settle, started)
     cursor = Cursor.read(context.cursor)
     if found and (reason := under_way(context.instance, ledger)):
         return dg.SkipReason(reason)
@@ -124,11 +124,15 @@ def _look(home: Home, ledger: Ledger, kind: str, settle: float | None) -> tuple[
     return [arrival for arrival in found if not arrival.problem], [a.problem for a in found if a.problem]
 
 
-def _lingering(home: Home, ledger: Ledger, kind: str, settle: float | None) -> tuple[float, list[Arrival]]:
+def _lingering(
+    home: Home, ledger: Ledger, kind: str, settle: float | None, started: float
+) -> tuple[float, list[Arrival]]:
     """When (seconds since 1970) this look began to see what comes while it goes on, and that: looks are seconds apart.
-    Everything else is left to the next one."""
+    Everything else is left to the next one. `started` is when it began as a whole, by the monotonic clock."""
     if kind == folder.CONNECTOR:
-        return now().timestamp(), _watched(home, ledger, settle)
+        # Counted from there: a look that is not over when the next one is due has nobody look for as long again, and
+        # the first after a run takes longer by itself.
+        return now().timestamp(), _watched(home, ledger, settle, started + linger_seconds())
     pause = linger_seconds() / 2
     # A database would count all its lines once more for it.
     if pause and kind != sql.CONNECTOR and any(settings.kind == kind for settings in configured()):
@@ -137,11 +141,11 @@ def _lingering(home: Home, ledger: Ledger, kind: str, settle: float | None) -> t
     return now().timestamp(), []
 
 
-def _watched(home: Home, ledger: Ledger, settle: float | None) -> list[Arrival]:
-    """What comes to rest in the inbox, which is cheap to watch; a file that came and has not rested is waited for."""
-    linger, feeds = linger_seconds(), contract.feeds()
-    end = time.monotonic() + linger
-    came = linger > 0 and folder.resting(home.inbox, feeds) < _rest(settle)
+def _watched(home: Home, ledger: Ledger, settle: float | None, end: float) -> list[Arrival]:
+    """What comes to rest in the inbox until `end`, which is cheap to watch; a file that came and has not rested is
+    waited for."""
+    feeds = contract.feeds()
+    came = linger_seconds() > 0 and folder.resting(home.inbox, feeds) < _rest(settle)
     before = folder.folders(home.inbox, feeds)
     while time.monotonic() < end:
         time.sleep(_PEEK_SECONDS)
@@ -158,7 +162,7 @@ def _rest(settle: float | None) -> float:
 
 
 def linger_seconds() -> float:
-    """How long one look at the inbox goes on watching when nothing waits: EDUPLAN_LINGER_SECONDS, default 4; 0: not at
+    """How long one look at the inbox takes, watching, when nothing waits: EDUPLAN_LINGER_SECONDS, default 4; 0: not at
     all. Servers, buckets, APIs and streams are looked at once more after half of it. Raises UsageError."""
     return _seconds(LINGER_VARIABLE, DEFAULT_LINGER)
 

@@ -23,14 +23,14 @@
         {{ return({'relations': [existing]}) }}
     {%- endif -%}
     {%- set made = this.incorporate(type='table') -%}
-    {%- set years = other | sort | join(', ') if other and year and none not in other else none -%}
+    {%- set years = other if other and year and none not in other else [] -%}
     {{ run_hooks(pre_hooks, inside_transaction=True) }}
     {% call statement('main') %}
         {%- if years %}
-            DELETE FROM {{ this }} WHERE {{ year }} IN ({{ years }});
+            DELETE FROM {{ this }} WHERE {{ kept_within(year, years) }};
             INSERT INTO {{ this }} BY NAME SELECT * FROM (
                 {{ compiled_code }}
-            ) AS made WHERE {{ year }} IN ({{ years }});
+            ) AS made WHERE {{ kept_within(year, years) }};
         {%- else %}
             {{ drop_in_place(existing) }}
             {{ create_table_as(False, made, compiled_code, 'sql') }}
@@ -104,6 +104,15 @@
 {% endmacro %}
 
 
+{#
+    The condition that a row is of one of these years. Of an equation the engine lets the models below read one year of the
+    records; of a list, even of one year, it does not.
+#}
+{% macro kept_within(year, years) -%}
+    {{ year }} {% if years | length == 1 %}= {{ years | first }}{% else %}IN ({{ years | sort | join(', ') }}){% endif %}
+{%- endmacro %}
+
+
 {# The years to make again, [none] for the whole table, [] for nothing. #}
 {% macro kept_changes(year) %}
     {%- set query -%}
@@ -127,7 +136,7 @@
 
 {#
     Note what the table was made from and what it says: its rows as a multiset. Two sums over hashes of each row guard
-    against chance, not against intent: `eduplan rebuild` makes everything anew. `years`: those made again, none for all.
+    against chance, not against intent: `eduplan rebuild` makes everything anew. `years`: those made again, [] for all.
 #}
 {% macro kept_remember(year, years) %}
     {%- set content -%}
@@ -135,11 +144,16 @@
     {%- endset -%}
     {%- set node = "'" ~ model.unique_id ~ "'" -%}
     {% call statement('kept') %}
-        DELETE FROM kept.made WHERE node = {{ node }} {% if years %}AND (year IS NULL OR year IN ({{ years }})){% endif %};
+        DELETE FROM kept.made
+        WHERE node = {{ node }} {% if years %}AND (year IS NULL OR {{ kept_within('year', years) }}){% endif %};
         {% if year %}
         INSERT INTO kept.made
         WITH {{ kept_inputs(year) }},
-        said AS (SELECT t.{{ year }} AS year, {{ content }} AS content FROM {{ this }} AS t GROUP BY t.{{ year }})
+        said AS (
+            SELECT t.{{ year }} AS year, {{ content }} AS content FROM {{ this }} AS t
+            {% if years %}WHERE {{ kept_within('t.' ~ year, years) }}{% endif %}
+            GROUP BY t.{{ year }}
+        )
         SELECT
             {{ node }}, coalesce(i.year, s.year), i.digest,
             -- A row of a year none of its inputs has would not be made again with them.
@@ -149,7 +163,7 @@
             END
         FROM inputs AS i
         FULL JOIN said AS s ON i.year = s.year
-        {% if years %}WHERE coalesce(i.year, s.year) IN ({{ years }}){% endif %};
+        {% if years %}WHERE {{ kept_within('coalesce(i.year, s.year)', years) }}{% endif %};
         INSERT INTO kept.made
         SELECT {{ node }}, NULL, NULL, md5(coalesce(string_agg(year || '=' || content, ',' ORDER BY year), ''))
         FROM kept.made WHERE node = {{ node }} AND year IS NOT NULL;

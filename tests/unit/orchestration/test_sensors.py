@@ -95,6 +95,25 @@ def test_a_file_that_comes_while_the_inbox_is_looked_at_is_found_by_the_same_loo
     assert request.tags["eduplan/waiting"] == "1"
 
 
+def test_a_look_that_took_long_by_itself_watches_for_what_is_left(
+    home: Home, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(sensors.LINGER_VARIABLE, "4")
+    passed = [0.0]
+
+    def passes(seconds: float) -> None:
+        passed.append(passed[-1] + seconds)
+
+    def slowly(*_: object, **__: object) -> list[Arrival]:
+        passes(3)
+        return []
+
+    monkeypatch.setattr(sensors, "time", SimpleNamespace(monotonic=lambda: passed[-1], sleep=passes))
+    monkeypatch.setattr(sensors, "waiting", slowly)
+    assert not tick("folder_arrivals", home, instance).run_requests
+    assert passed[-1] == 4, "the next look is due a second later"
+
+
 def test_a_file_dated_ahead_is_neither_waited_for_for_ever_nor_taken_for_rested(
     home: Home, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
