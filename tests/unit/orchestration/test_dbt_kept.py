@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from orchestration import dbt_kept, steps
+from orchestration import dbt_ahead, dbt_kept, steps
 from orchestration.dbt_kept import Share
 from orchestration.report import Reporter, RunRecord
 from tests.support import candidate_kit
@@ -163,6 +163,12 @@ def test_what_follows_is_followed_to_its_end_and_takes_along_what_ran_too_early(
     assert share.rest({"s"}) == frozenset()
     assert share.rest({"s", "a"}) == {"b", "c", "t"}
     assert share.rest({"s", "c"}) == {"t"}
+
+
+def test_when_the_first_nodes_do_not_all_pass_all_are_run(tmp_path: Path) -> None:
+    share = Share({"a": frozenset("s"), "b": frozenset("a")}, frozenset("a"), {})
+    assert dbt_ahead._rest(tmp_path / "nowhere.duckdb", share, well=False) == {"a", "b"}
+    assert not dbt_ahead._rest(tmp_path / "nowhere.duckdb", replace(share, first=frozenset("ab")), well=False)
 
 
 def test_a_share_survives_the_way_to_the_process_that_runs_it(build: Build) -> None:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import duckdb
@@ -11,12 +12,13 @@ import pytest
 
 from tests.support.candidate_kit import FEEDS, delivery, fill_marts, make_candidate
 from warehouse import candidate as candidates
+from warehouse import duck, kept
 from warehouse.candidate import candidate_id, code_digest
 from warehouse.duck import connect, rows
 from warehouse.errors import Fault, Refused
 from warehouse.ledger import Ledger
 from warehouse.paths import Home
-from warehouse.records import RECORD_SCHEMAS, check_schema
+from warehouse.records import RECORD_SCHEMAS, DeliveryRow, check_schema
 
 
 def test_the_id_depends_on_inputs_and_code_only(home: Home, ledger: Ledger, tmp_path: Path) -> None:
@@ -128,6 +130,46 @@ def test_a_missing_record_file_is_a_fault(home: Home, ledger: Ledger) -> None:
     with pytest.raises(Fault, match="缺少 1 个记录文件"):
         candidates.begin(home, ledger.active_set(), FEEDS)
     assert not list(home.candidates.iterdir())
+
+
+def kept_of(home: Home, build: candidates.Build) -> kept.Kept:
+    """The build as the next one finds it."""
+    key, code = b"k" * 32, code_digest()
+    duck.make_whole(build.database)
+    kept.keep(home, build.database, code_digest=code, sources=build.sources, key=key)
+    found = kept.find(home, code, key)
+    assert found is not None
+    return found
+
+
+def test_of_what_was_kept_the_views_of_the_same_deliveries_stay(
+    home: Home, ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = delivery(home, ledger, "one")
+    before = candidates.begin(home, ledger.active_set(), FEEDS)
+    base = kept_of(home, before)
+    made: list[str] = []
+    make = candidates.create_record_view
+
+    def seen(connection: duckdb.DuckDBPyConnection, at: Home, table: str, active: Sequence[DeliveryRow]) -> None:
+        made.append(table)
+        make(connection, at, table, active)
+
+    monkeypatch.setattr(candidates, "create_record_view", seen)
+    same = candidates.begin(home, ledger.active_set(), FEEDS, base=base)
+    assert (made, same.sources, same.kept) == ([], before.sources, base.sources)
+    delivery(home, ledger, "two", period=1)
+    other = candidates.begin(home, ledger.active_set(), FEEDS, base=base)
+    assert made == [name for name in RECORD_SCHEMAS if other.sources[name] != base.sources[name]]
+    assert "official_figures__figure" in made
+    with connect(other.database, read_only=True) as connection:
+        assert rows(connection, "SELECT count(*) FROM records.delivery") == [(2,)]
+        assert rows(connection, "SELECT count(*) FROM records.official_figures__figure") == [(0,)]
+    (home.root / row.tables["official_figures__figure"]).unlink()
+    with pytest.raises(Fault, match="缺少 1 个记录文件"):
+        candidates.begin(home, [row], FEEDS, base=base)
+    for build in (before, same, other):
+        candidates.abandon(build)
 
 
 def test_sealing_finds_loads_and_keeps_inputs(home: Home, ledger: Ledger) -> None:
