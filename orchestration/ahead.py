@@ -46,7 +46,7 @@ def begun(name: str, work: Callable[[], T]) -> Future[T]:
     return future
 
 
-def protected(build: Build, previous: Path | None, after: Future[Path] | None = None) -> Protected:
+def protected(build: Build, previous: Path | None, after: Future[None] | None = None) -> Protected:
     """Take sensitive cells out of a build and read what it says then, `after` something else whose own faults are told
     elsewhere. Raises what `protect` and `finish` raise."""
     if after is not None:
@@ -55,32 +55,22 @@ def protected(build: Build, previous: Path | None, after: Future[Path] | None = 
     return Protected(outcome, candidates.finish(build))
 
 
-def traced(keeping: Future[Path]) -> pa.Table | None:
-    """The value lineage of a build, read from what is kept of it: it rests on nothing that the disclosure step changes
-    meanwhile. Raises Fault, and OSError when it could not be kept."""
-    return value_lineage(keeping.result())
-
-
 class Ahead:
     """What was begun for one sealed candidate: its value lineage, and a draft of its tables."""
 
-    def __init__(
-        self, home: Home, candidate: Candidate, same: Unchanged, tracing: Future[pa.Table | None] | None = None
-    ) -> None:
-        """Begin; `same` is what may stay of the standing release (`warehouse.release.staying`), `tracing` the lineage
-        where that was begun before."""
-        self._candidate = candidate
-        self._lineage = tracing or begun("lineage", partial(value_lineage, candidate.database))
+    def __init__(self, home: Home, candidate: Candidate, same: Unchanged) -> None:
+        """Begin; `same` is what may stay of the standing release (`warehouse.release.staying`)."""
+        self._candidate_id = candidate.candidate_id
+        self._lineage = begun("lineage", partial(value_lineage, candidate.database))
         self._draft = begun("draft", partial(write_draft, home, candidate, same))
 
     def is_for(self, candidate: Candidate) -> bool:
         """Whether this was begun for that candidate."""
-        return self._candidate.candidate_id == candidate.candidate_id
+        return self._candidate_id == candidate.candidate_id
 
     def lineage(self) -> pa.Table | None:
         """The value lineage (`warehouse.evidence.value_lineage`). Raises Fault."""
-        # What failed elsewhere may do here, and fails again if not.
-        return self._lineage.result() if self._lineage.exception() is None else value_lineage(self._candidate.database)
+        return self._lineage.result()
 
     def draft(self) -> Draft:
         """The draft. Raises Refused, Fault, OSError."""

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestration import dbt, isolation
-from orchestration.ahead import Ahead, Protected, begun, protected, traced
+from orchestration.ahead import Ahead, Protected, begun, protected
 from orchestration.dbt_ahead import DbtProcess
 from orchestration.heartbeat import looked_all
 from orchestration.report import RunRecord
@@ -42,8 +42,6 @@ from warehouse.verdict import Verdict
 from warehouse.waivers import Waiver, read_waivers
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-
     from expectations import ReportContext
     from expectations.beforehand import Beforehand
     from expectations.known import Known
@@ -95,8 +93,7 @@ class Workbench:
     names_ahead: Future[NameMarks] | None = None
     dbt_ahead: DbtProcess | None = None
     knowing: Future[Known] | None = None
-    keeping: Future[Path] | None = None
-    tracing: Future[pa.Table | None] | None = None
+    keeping: Future[None] | None = None
     protecting: Future[Protected] | None = None
     asking: Beforehand | None = None
     ahead: Ahead | None = None
@@ -134,10 +131,10 @@ def open_workbench(
 
 def _drop_build(bench: Workbench) -> None:
     # Nobody asks any more what came of these.
-    begun_here = (bench.knowing, bench.keeping, bench.tracing, bench.protecting)
+    begun_here = (bench.knowing, bench.keeping, bench.protecting)
     under_way: list[Future[Any]] = [work for work in begun_here if work is not None]
     wait(under_way)
-    bench.knowing = bench.keeping = bench.tracing = bench.protecting = None
+    bench.knowing = bench.keeping = bench.protecting = None
     if bench.asking is not None:
         bench.asking.close()
         bench.asking = None
@@ -303,10 +300,6 @@ def keep_built(bench: Workbench) -> None:
     )
     # Copied while Dagster enters what dbt did.
     bench.keeping = begun("keep", work)
-    if build.kept is not None:
-        # While the gate judges such a build there is more to do than processors to do it; of a whole one the gate's own
-        # questions are asked now.
-        bench.tracing = begun("lineage", partial(traced, bench.keeping))
 
 
 def know_ahead(bench: Workbench) -> None:
@@ -392,8 +385,7 @@ def seal(bench: Workbench) -> Candidate:
     bench.record.candidate = candidate
     _give_up(bench)
     # Publication will ask for these; meanwhile the gate judges.
-    tracing, bench.tracing = bench.tracing, None
-    bench.ahead = Ahead(bench.home, candidate, releases.staying(bench.home, bench.ledger, candidate), tracing)
+    bench.ahead = Ahead(bench.home, candidate, releases.staying(bench.home, bench.ledger, candidate))
     return candidate
 
 

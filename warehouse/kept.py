@@ -105,9 +105,8 @@ def _copy(source: Path, target: Path) -> str:
     return digest.hexdigest()
 
 
-def keep(home: Home, database: Path, *, code_digest: str, sources: Mapping[str, str], key: bytes) -> Path:
-    """Keep a database that dbt has finished and let go of, and that is whole (`duck.make_whole`); returns where it is
-    kept. Raises OSError.
+def keep(home: Home, database: Path, *, code_digest: str, sources: Mapping[str, str], key: bytes) -> None:
+    """Keep a database that dbt has finished and let go of, and that is whole (`duck.make_whole`). Raises OSError.
 
     Nothing waits for the disk: a file that a power cut leaves torn has another digest and is not used.
     """
@@ -124,7 +123,6 @@ def keep(home: Home, database: Path, *, code_digest: str, sources: Mapping[str, 
     for path in folder.iterdir():
         if path.name not in {name, NOTE} and path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
-    return folder / name / DATABASE_NAME
 
 
 def forget(home: Home) -> None:
