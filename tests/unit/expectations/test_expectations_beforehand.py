@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -28,7 +27,6 @@ from tests.support.carrying_kit import (
     Bench,
     deliver,
     make_book,
-    make_home,
     rule_of,
 )
 from warehouse.candidate import Candidate
@@ -37,19 +35,6 @@ from warehouse.verdict import Verdict
 
 ENDLESS = "SELECT count(*) FROM range(1000000000000) AS a (n) WHERE n % 7 = 8"
 ON_RECORDS = {BY_DELIVERY, BY_AREA, ACROSS}
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_home(tmp_path_factory.mktemp("beforehand") / "home")
-
-
-@pytest.fixture
-def bench(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setenv("EDUPLAN_NOW", NOON)
-    opened = Bench(Path(shutil.copytree(made, tmp_path / "home")))
-    yield opened
-    opened.ledger.close()
 
 
 @pytest.fixture

@@ -37,28 +37,12 @@ from tests.support.carrying_kit import (
     Bench,
     deliver,
     make_book,
-    make_home,
     rule_of,
     seal,
 )
 from warehouse.home_key import load_or_create_key
 from warehouse.records import RECORD_SCHEMAS
 from warehouse.verdict import RuleResult, Verdict
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A home with two candidates, the second after one corrected delivery; neither is judged. Copy it."""
-    return make_home(tmp_path_factory.mktemp("carrying") / "home")
-
-
-@pytest.fixture
-def bench(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setenv("EDUPLAN_NOW", NOON)
-    monkeypatch.delenv(SETTING, raising=False)
-    opened = Bench(Path(shutil.copytree(made, tmp_path / "home")))
-    yield opened
-    opened.ledger.close()
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
 
@@ -12,25 +12,12 @@ import pytest
 from expectations import carrying, known
 from expectations.catalogue import Catalogue, Rule
 from expectations.known import Known
-from tests.support.carrying_kit import AREAS, EACH, FIGURES, NOON, YEARS, Bench, make_book, make_home, rule_of
+from tests.support.carrying_kit import AREAS, EACH, FIGURES, YEARS, Bench, make_book, rule_of
 from warehouse.candidate import Candidate
 from warehouse.errors import Fault
 from warehouse.files import sha256_file
 from warehouse.paths import Home
 from warehouse.records import DeliveryRow
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_home(tmp_path_factory.mktemp("known") / "home")
-
-
-@pytest.fixture
-def bench(made: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bench]:
-    monkeypatch.setenv("EDUPLAN_NOW", NOON)
-    opened = Bench(Path(shutil.copytree(made, tmp_path / "home")))
-    yield opened
-    opened.ledger.close()
 
 
 @pytest.fixture
