@@ -28,8 +28,6 @@ from warehouse.errors import UsageError
 _BUSY_SECONDS: Final = 60.0
 # The index and the runs somebody writes or looks at; a daemon sees thousands of runs, each a file of its own.
 _MOST_OPEN: Final = 4
-
-
 _BATCH_VARIABLE: Final = "DAGSTER_EVENT_BATCH_SIZE"
 _LARGEST_BATCH: Final = 1000
 

@@ -162,8 +162,8 @@ def _rest(settle: float | None) -> float:
 
 
 def linger_seconds() -> float:
-    """How long one look at the inbox takes, watching, when nothing waits: EDUPLAN_LINGER_SECONDS, default 4; 0: not at
-    all. Servers, buckets, APIs and streams are looked at once more after half of it. Raises UsageError."""
+    """How long one look at the inbox takes, watching, when nothing waits: EDUPLAN_LINGER_SECONDS, default 4; 0: it does
+    not watch. Servers, buckets, APIs and streams are looked at once more after half of it. Raises UsageError."""
     return _seconds(LINGER_VARIABLE, DEFAULT_LINGER)
 
 
