@@ -49,6 +49,8 @@ _SEEN_AFTER: Final = 0.25
 _LONGEST_WINDOW: Final = 20.0
 # Dagster looks every five seconds; asked for exactly five, it leaves out every look that comes a moment early.
 _TICK_SECONDS: Final = 3
+# Of a kind nobody has named a source of: somebody may, but a look costs the daemon as much as one that finds something.
+_IDLE_TICK_SECONDS: Final = 30
 KEY_TAG: Final = "eduplan/key"
 
 Answer = dg.RunRequest | dg.SkipReason
@@ -67,7 +69,7 @@ def _arrivals(kind: str, home: HomeResource) -> dg.SensorDefinition:
     @dg.sensor(
         name=heartbeat.arrivals_sensor(kind),
         job_name=keys.JOB,
-        minimum_interval_seconds=_TICK_SECONDS,
+        minimum_interval_seconds=_interval(kind),
         default_status=dg.DefaultSensorStatus.RUNNING,
         description=(
             f"{KINDS[kind]}：有新到的报送件就发起一次运行，把所有等待的一并处理。\n\n"
@@ -86,8 +88,24 @@ def _arrivals(kind: str, home: HomeResource) -> dg.SensorDefinition:
     return arrivals
 
 
+def _interval(kind: str) -> int:
+    """How many seconds lie between two looks, given the sources there are when definitions are loaded. The inbox is
+    always there, and so may the finance database be."""
+    if kind in {folder.CONNECTOR, sql.CONNECTOR}:
+        return _TICK_SECONDS
+    try:
+        named = {settings.kind for settings in configured()}
+    except UsageError:
+        # Each look tells what is wrong with the file.
+        return _TICK_SECONDS
+    return _TICK_SECONDS if kind in named else _IDLE_TICK_SECONDS
+
+
 def _answer(context: dg.SensorEvaluationContext, home: Home, ledger: Ledger, kind: str, settle: float | None) -> Answer:
     began, started = now().timestamp(), time.monotonic()
+    # Who works on this home goes through the inbox himself, and whatever comes meanwhile is seen when he has ended.
+    if kind == folder.CONNECTOR and (reason := _outlasting(ledger, started)):
+        return dg.SkipReason(reason)
     found, problems = _look(home, ledger, kind, settle)
     for problem in problems:
         context.log.warning(problem)
@@ -114,6 +132,13 @@ def _answer(context: dg.SensorEvaluationContext, home: Home, ledger: Ledger, kin
         # While the run starts the window passes; the run waits for the rest of it.
         tags[keys.GATHER_TAG] = f"{began + window_seconds():.3f}"
     return dg.RunRequest(run_key=f"{kind}-{decision.run_key}-{now():%Y%m%dT%H%M%S}", tags=tags)
+
+
+def _outlasting(ledger: Ledger, started: float) -> str:
+    """Who works on this home for as long as a look takes, in Chinese; '' as soon as nobody does."""
+    while (reason := at_work(ledger)) and time.monotonic() < started + linger_seconds():
+        time.sleep(_PEEK_SECONDS)
+    return reason
 
 
 def _look(home: Home, ledger: Ledger, kind: str, settle: float | None) -> tuple[list[Arrival], list[str]]:

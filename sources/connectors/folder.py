@@ -11,9 +11,8 @@ import os
 import stat
 import time
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from sources.connectors.arrival import Arrival
 from sources.connectors.names import is_temporary
@@ -23,9 +22,9 @@ CONNECTOR: Final = "folder"
 DEFAULT_SETTLE_SECONDS: Final = 2.0
 
 
-@dataclass(frozen=True)
-class _Found:
-    path: Path
+class _Found(NamedTuple):
+    # As a text: there are thousands of them at every look, and most are looked at for their age alone.
+    path: str
     size: int
     mtime_ns: int
 
@@ -46,11 +45,12 @@ def list_arrivals(
     for feed in sorted(feeds):
         for file in _files(inbox / feed):
             age = moment - file.mtime_ns / 1e9
+            key = (_source(inbox, file.path), _version(file))
             # A time stamp in the future says nothing about growth; the archive notices a change while copying.
-            if not 0 <= age < rest:
-                found.append((file.mtime_ns, _arrival(inbox, feed, file)))
-    ordered = sorted(found, key=lambda item: (item[0], item[1].source))
-    return [arrival for _, arrival in ordered if (arrival.source, arrival.version) not in seen]
+            if not 0 <= age < rest and key not in seen:
+                found.append((file.mtime_ns, key, feed, file))
+    # Of thousands of files few are new: only these are described.
+    return [_arrival(inbox, feed, file) for _, _, feed, file in sorted(found, key=lambda item: item[:2])]
 
 
 def resting(inbox: Path, feeds: Collection[str]) -> float:
@@ -120,14 +120,13 @@ def _files(folder: Path) -> Iterator[_Found]:
     for parent, folders, names in os.walk(folder, followlinks=False):
         folders[:] = sorted(name for name in folders if not is_temporary(name))
         for name in sorted(names):
-            path = Path(parent) / name
             if not is_temporary(name):
-                yield from _look(path)
+                yield from _look(f"{parent}{os.sep}{name}")
 
 
-def _look(path: Path) -> Iterator[_Found]:
+def _look(path: str) -> Iterator[_Found]:
     try:
-        status = path.lstat()
+        status = os.lstat(path)
     except FileNotFoundError:
         # Taken away between listing and looking: as if it had never been here.
         return
@@ -135,14 +134,23 @@ def _look(path: Path) -> Iterator[_Found]:
         yield _Found(path, status.st_size, status.st_mtime_ns)
 
 
+def _source(inbox: Path, path: str) -> str:
+    """The way from the inbox to the file, as the ledger writes it."""
+    return os.fsencode(path[len(str(inbox)) + 1 :]).decode("utf-8", "backslashreplace")
+
+
+def _version(file: _Found) -> str:
+    return f"{file.size}:{file.mtime_ns}"
+
+
 def _arrival(inbox: Path, feed: str, file: _Found) -> Arrival:
-    inside = file.path.relative_to(inbox)
+    path = Path(file.path)
     return Arrival(
         connector=CONNECTOR,
-        source=os.fsencode(inside.as_posix()).decode("utf-8", "backslashreplace"),
-        version=f"{file.size}:{file.mtime_ns}",
+        source=_source(inbox, file.path),
+        version=_version(file),
         feed=feed,
-        file_name=readable_name(file.path.name),
-        submitter="/".join(readable_name(part) for part in inside.parts[1:-1]),
-        path=file.path,
+        file_name=readable_name(path.name),
+        submitter="/".join(readable_name(part) for part in path.relative_to(inbox).parts[1:-1]),
+        path=path,
     )

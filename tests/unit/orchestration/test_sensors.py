@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import psutil
 import pytest
@@ -28,6 +30,7 @@ from orchestration.under_way import close_dead_runs
 from sources import intake
 from sources.connectors.arrival import Arrival
 from sources.intake import contract_versions
+from sources.watch import KINDS
 from tests.support.candidate_kit import delivery
 from warehouse import alerts, lease, outcomes
 from warehouse.clock import now
@@ -188,6 +191,48 @@ def test_nobody_asks_while_somebody_works_wherever_that_is(
         assert not busy.run_requests
         assert "正在进行" in (busy.skip_message or "")
     assert tick("folder_arrivals", home, instance, busy.cursor).run_requests
+
+
+def test_while_somebody_works_the_inbox_is_not_gone_through_and_is_as_soon_as_he_has_ended(
+    home: Home, ledger: Ledger, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(sensors.LINGER_VARIABLE, "20")
+    hand_in(home)
+    done: list[str] = []
+    look = sensors.waiting
+
+    def looked(*arguments: Any, **named: Any) -> list[Arrival]:
+        done.append("looked")
+        return look(*arguments, **named)
+
+    monkeypatch.setattr(sensors, "waiting", looked)
+    with ExitStack() as work:
+        work.enter_context(lease.held(home, ledger, "run"))
+
+        def passes(_: float) -> None:
+            done.append("waited")
+            if len(done) == 3:
+                work.close()
+
+        monkeypatch.setattr(sensors.time, "sleep", passes)
+        assert tick("folder_arrivals", home, instance).run_requests
+    assert done[:4] == ["waited", "waited", "waited", "looked"]
+
+
+def test_kinds_of_which_no_source_is_named_are_looked_at_seldom(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def seconds() -> dict[str, int | None]:
+        return {kind: sensor(f"{kind}_arrivals", home).minimum_interval_seconds for kind in KINDS}
+
+    assert seconds() == {"folder": 3, "sql": 3, "sftp": 30, "s3": 30, "rest": 30, "nats": 30}
+    away = {"kind": "sql", "name": "away", "feed": "education_finance", "url": {"file": str(tmp_path / "url")}}
+    bus = {"kind": "nats", "name": "bus", "servers": ["nats://127.0.0.1:1"], "stream": "s", "subject": "s"}
+    (tmp_path / "sources.yaml").write_text(yaml.safe_dump({"sources": [away, {**bus, "feed": "teacher_register"}]}))
+    monkeypatch.setenv("EDUPLAN_SOURCES", str(tmp_path / "sources.yaml"))
+    assert seconds() == {"folder": 3, "sql": 3, "sftp": 30, "s3": 30, "rest": 30, "nats": 3}
+    (tmp_path / "sources.yaml").write_text("sources: 7")
+    assert set(seconds().values()) == {3}, "the look says what is wrong with the file"
 
 
 def test_a_run_launched_a_moment_ago_is_waited_for_and_a_dead_one_is_not(
