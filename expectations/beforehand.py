@@ -5,13 +5,14 @@ told of the candidate that came of it. What does not: counting (`expectations.sq
 (`expectations.carrying`), Great Expectations and judging (`expectations.gate`).
 
 Records stand from the moment a build begins, the marts only when it is sealed; most of the gate's work is on records.
-Nothing is decided here: an answer that broke, or that was given about other records, is asked for again by the gate.
+Where a check of today says most of it, the rules asked here are those that nothing is known of. Nothing is decided
+here: an answer that broke, or that was given about other records, is asked for again by the gate.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor, wait
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -20,9 +21,9 @@ import duckdb
 
 from expectations import memo
 from expectations import sql as rule_sql
-from expectations.carrying import Plan
+from expectations.carrying import Earlier, Plan
 from expectations.catalogue import Catalogue, Rule, catalogue
-from expectations.known import create_views, tables_read, views_of
+from expectations.known import Known, create_views, tables_read, views_of
 from expectations.sql import Answers, Place, TextColumns
 from warehouse import duck
 from warehouse.clock import now
@@ -30,10 +31,15 @@ from warehouse.errors import EduplanError
 from warehouse.records import RECORD_SCHEMAS, DeliveryRow
 
 if TYPE_CHECKING:
+    from warehouse.ledger import Ledger
     from warehouse.paths import Home
 
 _FAILURES: Final = (EduplanError, duckdb.Error, OSError)
 _STEP_SECONDS: Final = 0.05
+
+
+# Of these rules, with the text columns of the records and the record views that are asked, those to ask.
+Wanting = Callable[[tuple[Rule, ...], TextColumns, Mapping[str, str]], tuple[Rule, ...]]
 
 
 @dataclass(frozen=True)
@@ -57,13 +63,21 @@ class Told:
 class Beforehand:
     """The work begun, in a thread of its own; closed by whoever began it."""
 
-    def __init__(self, home: Home, database: Path, deliveries: Sequence[DeliveryRow], rules: Catalogue) -> None:
-        """Begin; `database` is where the candidate is being built, which is not opened. Raises Fault."""
+    def __init__(
+        self,
+        home: Home,
+        database: Path,
+        deliveries: Sequence[DeliveryRow],
+        rules: Catalogue,
+        wanting: Wanting | None = None,
+    ) -> None:
+        """Begin; `database` is where the candidate is being built, which is not opened. `wanting` tells which of the
+        rules must be asked; None: all. Raises Fault."""
         self.connection = duck.connect(copy_of=database)
         # Beside it the sensitive cells are taken out of the build, which needs as much again.
         duck.halve_memory(self.connection)
         pool = ThreadPoolExecutor(1, thread_name_prefix="eduplan-ask")
-        self._asked = pool.submit(_prepare, self.connection, home, deliveries, rules)
+        self._asked = pool.submit(_prepare, self.connection, home, deliveries, rules, wanting)
         self._told = pool.submit(self._ask)
         pool.shutdown(wait=False)
 
@@ -79,9 +93,7 @@ class Beforehand:
 
     def rules_for(self, plan: Plan, views: Mapping[str, str]) -> tuple[Rule, ...]:
         """The rules whose answers will hold for a candidate with these record `views`, which a check by this plan need
-        not ask itself; none where it would not ask all of them as a whole."""
-        if plan.apart:
-            return ()
+        not ask itself; none where it would not ask each of them as a whole."""
         try:
             asked = self._asked.result()
         except _FAILURES:
@@ -107,15 +119,23 @@ class Beforehand:
 
 
 def _prepare(
-    connection: duckdb.DuckDBPyConnection, home: Home, deliveries: Sequence[DeliveryRow], rules: Catalogue
+    connection: duckdb.DuckDBPyConnection,
+    home: Home,
+    deliveries: Sequence[DeliveryRow],
+    rules: Catalogue,
+    wanting: Wanting | None,
 ) -> Questions:
     # Rules on what nobody handed in take no time.
     there = sorted({name for row in deliveries for name in row.tables} & RECORD_SCHEMAS.keys())
     create_views(connection, home, there, deliveries)
-    texts, records = rule_sql.text_columns(connection), {f"records.{name}" for name in there}
+    texts, views, records = (
+        rule_sql.text_columns(connection),
+        views_of(connection),
+        {f"records.{name}" for name in there},
+    )
     reads = tables_read(rules.rules)
     chosen = tuple(rule for rule in rules.rules if reads[rule.id] and reads[rule.id] <= records)
-    return Questions(chosen, texts, views_of(connection))
+    return Questions(chosen if wanting is None else wanting(chosen, texts, views), texts, views)
 
 
 def begin(home: Home, database: Path, deliveries: Sequence[DeliveryRow]) -> Beforehand | None:
@@ -124,3 +144,27 @@ def begin(home: Home, database: Path, deliveries: Sequence[DeliveryRow]) -> Befo
     if memo.is_of_today(home, now()):
         return None
     return Beforehand(home, database, deliveries, catalogue())
+
+
+def begin_with_the_rest(
+    home: Home,
+    ledger: Ledger,
+    database: Path,
+    deliveries: Sequence[DeliveryRow],
+    *,
+    code_digest: str,
+    known: Future[Known],
+    rules: Catalogue | None = None,
+) -> Beforehand | None:
+    """Begin where much can be carried over from a check of today, with the rules that nothing can be carried over of;
+    None where everything will have to be asked. `code_digest` as the candidate will have it, `known` what is found out
+    about its records meanwhile. Raises Fault."""
+    if not memo.is_of_today(home, now()):
+        return None
+    book = rules if rules is not None else catalogue()
+    earlier = Earlier.read(home, ledger, book, code_digest)
+
+    def wanting(those: tuple[Rule, ...], texts: TextColumns, views: Mapping[str, str]) -> tuple[Rule, ...]:
+        return earlier.unanswered(those, texts, known.result(), views)
+
+    return Beforehand(home, database, deliveries, book, wanting)

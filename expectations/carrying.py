@@ -96,6 +96,54 @@ def everything(rules: Catalogue) -> Plan:
     return Plan(rules.rules)
 
 
+@dataclass(frozen=True)
+class Earlier:
+    """What earlier checks found, as recorded (`entries`).
+
+    `known`: what was found under which key by this code and these rules, which `basis` stands for; `usable`: that of it
+    which may be carried over today, all of which goes back to one judging of everything at `fully_judged_at`.
+    """
+
+    entries: tuple[Entry, ...]
+    basis: str
+    known: Mapping[str, Found]
+    usable: Mapping[str, Found]
+    fully_judged_at: str
+
+    @classmethod
+    def read(cls, home: Home, ledger: Ledger, rules: Catalogue, code_digest: str) -> Earlier:
+        """As it stands now for a candidate made by this code. Raises Fault when the ledger cannot be read."""
+        entries = memo.read(home, ledger)
+        basis = sha256_bytes(canonical_json([ENGINE, rules.version, code_digest]))
+        same = [entry for entry in entries if entry.basis == basis]
+        lately = [entry for entry in same if entry.is_of(now())] if os.environ.get(SETTING) != "0" else []
+        full = max((entry.fully_judged_at for entry in lately), default="")
+        return cls(
+            entries=entries,
+            basis=basis,
+            known={key: found for entry in same for key, found in entry.found.items()},
+            usable={
+                key: found for entry in lately if entry.fully_judged_at == full for key, found in entry.found.items()
+            },
+            fully_judged_at=full,
+        )
+
+    def unanswered(
+        self, rules: Iterable[Rule], texts: TextColumns, known: Known, views: Mapping[str, str]
+    ) -> tuple[Rule, ...]:
+        """Of the rules that look at record `views` alone and are asked of them as a whole, those of which nothing may
+        be carried over."""
+        records = readable(known, views)
+        keys = [(rule, _keys(rule, known.reads[rule.id], texts, {}, records)) for rule in rules if not rule.apart]
+        return tuple(rule for rule, parts in keys if parts and not self.usable.keys() >= {*parts.values()})
+
+
+def readable(known: Known, views: Mapping[str, str]) -> dict[str, RecordTable]:
+    """The record tables among these `views` (name -> text) that read exactly what is known, with digests of their
+    parts."""
+    return {f"records.{name}": table for name, table in known.records.items() if known.views[name] == views.get(name)}
+
+
 class Carrying:
     """What earlier checks found, put against one candidate."""
 
@@ -110,16 +158,13 @@ class Carrying:
         """`known_ahead`: what was begun to be known while the candidate was built."""
         self._home, self._candidate, self._known_ahead = home, candidate, known_ahead
         self.notes: list[str] = []
-        self.entries = memo.read(home, ledger)
-        self.basis = sha256_bytes(canonical_json([ENGINE, rules.version, candidate.inputs.get("code_digest")]))
-        known = [entry for entry in self.entries if entry.basis == self.basis]
-        self._known = {key: found for entry in known for key, found in entry.found.items()}
-        lately = [entry for entry in known if entry.is_of(now())] if os.environ.get(SETTING) != "0" else []
-        # Everything carried over goes back to one judging of everything.
-        self.fully_judged_at = max((entry.fully_judged_at for entry in lately), default="")
-        usable = [entry for entry in lately if entry.fully_judged_at == self.fully_judged_at]
-        self._usable = {key: found for entry in usable for key, found in entry.found.items()}
+        self._earlier = Earlier.read(home, ledger, rules, str(candidate.inputs.get("code_digest")))
         self._rows = _taken_in(candidate, ledger)
+
+    @property
+    def fully_judged_at(self) -> str:
+        """When everything was last judged, of what is carried over; '' where nothing may be."""
+        return self._earlier.fully_judged_at
 
     # -- before -------------------------------------------------------------------------------------------------------
 
@@ -128,7 +173,7 @@ class Carrying:
         try:
             known = self._know(rules)
             marts = {f"marts.{name}": digest for name, digest in candidates.table_contents(self._candidate).items()}
-            records = self._records(connection, known)
+            records = readable(known, views_of(connection))
         except (Fault, OSError, duckdb.Error) as error:
             log.warning("候选的内容无法逐表辨认，全部重新检查：%s", error)
             return everything(rules)
@@ -156,7 +201,9 @@ class Carrying:
     def _choose(self, rules: Catalogue, keys: Mapping[str, Mapping[Cell | None, str]]) -> Plan:
         """Which areas and years something must be asked of, and with them what is carried over."""
         every = {cell for parts in keys.values() for cell in parts if cell}
-        lacking = {cell for parts in keys.values() for cell, key in parts.items() if cell and key not in self._usable}
+        lacking = {
+            cell for parts in keys.values() for cell, key in parts.items() if cell and key not in self._earlier.usable
+        }
         # Most of the records in pieces would take longer than all of them at once.
         fresh = frozenset(lacking if 2 * len(lacking) <= len(every) else every)
         whole: list[Rule] = []
@@ -164,7 +211,7 @@ class Carrying:
         carried: dict[str, dict[Cell | None, Found]] = {}
         for rule in rules.rules:
             parts = keys[rule.id]
-            if all(key in self._usable for key in parts.values()) and parts:
+            if all(key in self._earlier.usable for key in parts.values()) and parts:
                 asked: set[Cell | None] = set()
             elif None in parts or fresh >= parts.keys():
                 asked = set(parts)
@@ -172,13 +219,8 @@ class Carrying:
             else:
                 asked = {*fresh}
                 apart.append(rule)
-            carried[rule.id] = {cell: self._usable[key] for cell, key in parts.items() if cell not in asked}
+            carried[rule.id] = {cell: self._earlier.usable[key] for cell, key in parts.items() if cell not in asked}
         return Plan(tuple(whole), tuple(apart), fresh, carried, keys, _cells(self._rows))
-
-    def _records(self, connection: duckdb.DuckDBPyConnection, known: Known) -> dict[str, RecordTable]:
-        """The record views that rules read and that read exactly what the ledger says, with digests of their parts."""
-        own = views_of(connection)
-        return {f"records.{name}": table for name, table in known.records.items() if known.views[name] == own.get(name)}
 
     def _know(self, rules: Catalogue) -> Known:
         """What was found out while the candidate was built, where that was about these rules and deliveries."""
@@ -205,8 +247,8 @@ class Carrying:
         if not found:
             return
         rule_of = {key: rule for rule, keys in plan.keys.items() for key in keys.values()}
-        for key in sorted(set(found) & set(self._known)):
-            before, after = self._known[key], found[key]
+        for key in sorted(set(found) & set(self._earlier.known)):
+            before, after = self._earlier.known[key], found[key]
             if (before.checked, before.failed, before.keys) != (after.checked, after.failed, after.keys):
                 self.notes.append(
                     f"质量检查：规则 {rule_of[key]} 对同样的数据，在候选 {before.origin} 上得出 {before.failed} 行"
@@ -215,8 +257,8 @@ class Carrying:
         for note in self.notes:
             log.error("%s", note)
         full = verdict.fully_judged_at or verdict.judged_at
-        entry = Entry(self._candidate.candidate_id, verdict.digest(), self.basis, full, found)
-        memo.add(self._home, () if self.notes else self.entries, entry)
+        entry = Entry(self._candidate.candidate_id, verdict.digest(), self._earlier.basis, full, found)
+        memo.add(self._home, () if self.notes else self._earlier.entries, entry)
 
 
 def _year(table: str) -> str:

@@ -229,6 +229,7 @@ def examine(
             log.error("按地区和年度分别检查的规则得出了别处的结果，全部重新检查。")
             evidence.plan, evidence.answers, evidence.rows = everything(rules), Answers(), {}
             evidence.key_errors.clear()
+            elsewhere = ()
             _count(connection, evidence.plan.whole, texts, evidence)
     runner(connection, evidence.answers.asked, outcome)
     if before is not None and elsewhere:

@@ -335,6 +335,21 @@ def ask_ahead(bench: Workbench) -> None:
             bench.asking = beforehand.begin(bench.home, build.database, _active(bench))
 
 
+def ask_the_rest(bench: Workbench) -> None:
+    """Begin it while dbt builds, after `know_ahead`, where little is built and little has to be asked. Raises nothing:
+    `judge` does."""
+    from expectations import beforehand
+
+    build, known = bench.build, bench.knowing
+    # One that builds everything has the memory for itself.
+    if build is not None and build.kept is not None and known is not None:
+        code_digest = str(build.inputs["code_digest"])
+        with suppress(EduplanError):
+            bench.asking = beforehand.begin_with_the_rest(
+                bench.home, bench.ledger, build.database, _active(bench), code_digest=code_digest, known=known
+            )
+
+
 def protect_ahead(bench: Workbench) -> None:
     """Begin what `seal` comes to first, while Dagster enters what dbt did. Raises nothing: `seal` does."""
     if bench.build is not None:

@@ -151,6 +151,7 @@ def _run_dbt(
     steps.warm_gate(bench)
     steps.warm_names(bench)
     steps.know_ahead(bench)
+    steps.ask_the_rest(bench)
     events: list[Event] = []
     with dbt.building(
         bench.home, build, manifest, translator, context, share=share, ahead=bench.take_dbt()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from concurrent.futures import Future
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
@@ -16,6 +17,8 @@ from expectations import beforehand, gate
 from expectations import sql as rule_sql
 from expectations.beforehand import Beforehand
 from expectations.catalogue import Catalogue
+from expectations.gate import Evidence
+from expectations.known import Known, know
 from expectations.sql import Answers, Count
 from tests.support.carrying_kit import (
     ACROSS,
@@ -35,6 +38,7 @@ from warehouse.verdict import Verdict
 
 ENDLESS = "SELECT count(*) FROM range(1000000000000) AS a (n) WHERE n % 7 = 8"
 ON_RECORDS = {BY_DELIVERY, BY_AREA, ACROSS}
+AT_NOON = datetime.fromisoformat(NOON)
 
 
 @pytest.fixture
@@ -105,6 +109,78 @@ def test_where_much_is_carried_over_the_gate_asks_for_itself(bench: Bench, count
     figures = {result.rule_id: result for result in verdict.results}[BY_DELIVERY]
     assert figures.carried_from == (first.candidate_id,)
     assert figures.rows_failed == 1
+
+
+def written(bench: Bench, instant: datetime) -> None:
+    """Have what was found be written down then: the disk knows nothing of the clock of this trial."""
+    os.utime(bench.home.root / "gate" / "memo", (instant.timestamp(), instant.timestamp()))
+
+
+def the_rest(bench: Bench, candidate: Candidate) -> Beforehand | None:
+    deliveries = bench.deliveries(candidate)
+    known: Future[Known] = Future()
+    known.set_result(know(bench.home, candidate.database, deliveries, make_book().rules))
+    return beforehand.begin_with_the_rest(
+        bench.home,
+        bench.ledger,
+        candidate.database,
+        deliveries,
+        code_digest=candidate.inputs["code_digest"],
+        known=known,
+        rules=make_book(),
+    )
+
+
+def test_what_is_left_to_ask_of_the_records_as_a_whole_is_asked_beforehand(
+    bench: Bench, made: Path, tmp_path: Path, counted: list[str]
+) -> None:
+    alone = Bench(Path(shutil.copytree(made, tmp_path / "alone")))
+    for one in (bench, alone):
+        one.judge(0)
+        written(one, AT_NOON)
+    expected = alone.judge(1)
+    counted.clear()
+    before = the_rest(bench, bench.pair[1])
+    assert before is not None
+    with closing(before):
+        verdict = bench.judge(1, before=before)
+    assert verdict.to_json() == expected.to_json()
+    # What stands apart is asked of the corrected records alone, when the candidate is there.
+    assert set(counted) & ON_RECORDS == {BY_DELIVERY, BY_AREA}
+    assert {result.rule_id: result.carried_from for result in verdict.results}[ACROSS] == ()
+    assert bench.judge(0).to_json() == alone.judge(0).to_json()
+    assert bench.told == alone.told == []
+    alone.ledger.close()
+
+
+def test_of_the_same_records_nothing_is_left_to_ask(bench: Bench, counted: list[str]) -> None:
+    bench.judge(0)
+    written(bench, AT_NOON)
+    counted.clear()
+    before = the_rest(bench, bench.pair[0])
+    assert before is not None
+    with closing(before):
+        found = before.told()
+        assert found is not None
+        assert not found.answers.counts
+        bench.judge(0, before=before)
+    assert not set(counted) & ON_RECORDS
+
+
+def test_a_rule_that_finds_something_elsewhere_has_everything_asked_once_more_and_once(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.judge(0)
+    written(bench, AT_NOON)
+    before = the_rest(bench, bench.pair[1])
+    assert before is not None
+    monkeypatch.setattr(Evidence, "is_astray", lambda self, rule: True)
+    with closing(before):
+        verdict = bench.judge(1, before=before)
+    monkeypatch.undo()
+    monkeypatch.setenv("EDUPLAN_GATE_CARRY", "0")
+    assert told(verdict) == told(bench.judge(1))
+    assert {result.error for result in verdict.results} == {None}
 
 
 @pytest.mark.parametrize("way", ["answer", "error", "files"])
@@ -188,12 +264,10 @@ def test_nothing_is_begun_where_something_was_found_today(bench: Bench) -> None:
     assert first is not None
     first.close()
     bench.judge(0)
-    memo = bench.home.root / "gate" / "memo"
-    noon = datetime.fromisoformat(NOON)
-    os.utime(memo, (noon.timestamp(), noon.timestamp()))
+    written(bench, AT_NOON)
     assert beforehand.begin(bench.home, bench.pair[0].database, deliveries) is None
-    late = datetime(2025, 9, 29, 23, 59, tzinfo=SHANGHAI).timestamp()
-    os.utime(memo, (late, late))
+    written(bench, datetime(2025, 9, 29, 23, 59, tzinfo=SHANGHAI))
+    assert the_rest(bench, bench.pair[0]) is None
     again = beforehand.begin(bench.home, bench.pair[0].database, deliveries)
     assert again is not None
     again.close()
