@@ -47,11 +47,10 @@ def begun(name: str, work: Callable[[], T]) -> Future[T]:
 
 
 def protected(build: Build, previous: Path | None, after: Future[None] | None = None) -> Protected:
-    """Take sensitive cells out of a build and read what it says then, `after` something else whose own faults are told
-    elsewhere. Raises what `protect` and `finish` raise."""
-    if after is not None:
-        wait([after])
-    outcome = protect(build.database, previous)
+    """Take sensitive cells out of a build and read what it says then. They are sought at once, and taken out `after`
+    something else that reads the build, whose own faults are told elsewhere. Raises what `protect` and `finish`
+    raise."""
+    outcome = protect(build.database, previous, before_writing=partial(wait, [after] if after is not None else []))
     return Protected(outcome, candidates.finish(build))
 
 
@@ -61,8 +60,11 @@ class Ahead:
     def __init__(self, home: Home, candidate: Candidate, same: Unchanged) -> None:
         """Begin; `same` is what may stay of the standing release (`warehouse.release.staying`)."""
         self._candidate_id = candidate.candidate_id
-        self._lineage = begun("lineage", partial(value_lineage, candidate.database))
-        self._draft = begun("draft", partial(write_draft, home, candidate, same))
+        # One after the other: what publication waits for is the gate, and three at a time would hold that up.
+        pool = ThreadPoolExecutor(1, thread_name_prefix="eduplan-ahead")
+        self._lineage = pool.submit(value_lineage, candidate.database)
+        self._draft = pool.submit(write_draft, home, candidate, same)
+        pool.shutdown(wait=False)
 
     def is_for(self, candidate: Candidate) -> bool:
         """Whether this was begun for that candidate."""

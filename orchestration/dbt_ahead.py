@@ -9,6 +9,7 @@ already, it is a fork and waits at once.
 from __future__ import annotations
 
 import gc
+import importlib
 import io
 import json
 import os
@@ -40,6 +41,13 @@ _PASSED: Final = {
     "EDUPLAN_MEMORY",
     "EDUPLAN_PROJECT",
 }
+# What parsing does not import.
+_USED_BY_A_BUILD: Final = (
+    "dbt.task.build",
+    "dbt.adapters.duckdb.environments.local",
+    "dbt_common.clients.agate_helper",
+    "sqlparse",
+)
 # As dbt's own command line has them: done, something failed, dbt itself broke.
 _DONE, _FAILED, _BROKEN = 0, 1, 2
 
@@ -180,6 +188,8 @@ def parse(digest: str, project: Path, target: Path, variables: Mapping[str, str]
     for macro in manifest.macros.values():
         # Jinja compiles a macro when it is first called: a seventh of what a fork's nodes take.
         template_cache.get_node_template(macro)
+    for name in _USED_BY_A_BUILD:
+        importlib.import_module(name)
     # How each kind of node is written out is compiled when the first one is written.
     manifest.writable_manifest().to_dict(omit_none=False)
     return Parsed(digest, project, target, manifest)

@@ -13,6 +13,7 @@ subtracted from each other give no more than each of them alone.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,8 +35,15 @@ class Outcome:
     complementary: int
 
 
-def protect(database: Path, previous: Path | None, *, rules: Policy | None = None) -> Outcome:
+def protect(
+    database: Path,
+    previous: Path | None,
+    *,
+    rules: Policy | None = None,
+    before_writing: Callable[[], object] | None = None,
+) -> Outcome:
     """Take sensitive cells out of schema `marts` of a build, in place. `previous`: the standing release's marts file.
+    `before_writing` is called when it is known which, and the file still is what it was.
 
     Raises Refused when a suppressed cell could still be computed, Fault when a file cannot be opened or holds an area
     whose place among the others is not known.
@@ -48,6 +56,8 @@ def protect(database: Path, previous: Path | None, *, rules: Policy | None = Non
         primary = sheet.primary
         hidden, left = complete(sheet.cells, equations(connection, book, sheet), primary, least=book.k)
         _check(sheet, left)
+        if before_writing is not None:
+            before_writing()
         take_out(connection, book, sheet, hidden)
     return Outcome(len(primary), len(hidden) - len(primary))
 

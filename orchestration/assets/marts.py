@@ -148,14 +148,12 @@ def _run_dbt(
     share = dbt_kept.prepare(build, content)
     if share is not None:
         total = len(share.first)
-    steps.warm_gate(bench)
-    steps.warm_names(bench)
-    steps.know_ahead(bench)
-    steps.ask_the_rest(bench)
     events: list[Event] = []
     with dbt.building(
         bench.home, build, manifest, translator, context, share=share, ahead=bench.take_dbt()
     ) as invocation:
+        # Once dbt has its orders: until then everything waits for this thread.
+        _begin_beside(bench)
         for event in invocation.stream():
             events.append(event)
             station.advance(min(len(events), total), total)
@@ -177,6 +175,14 @@ def _run_dbt(
         events = [*_stayed(context, content, translator, events), *_last_of_each(events)]
     whole = _in_order(events, dbt_kept.order(content))
     return [_with_content(event, content, tables) for event in whole], None
+
+
+def _begin_beside(bench: Workbench) -> None:
+    """What is certain to be asked for, while dbt builds in a process of its own."""
+    steps.warm_gate(bench)
+    steps.warm_names(bench)
+    steps.know_ahead(bench)
+    steps.ask_the_rest(bench)
 
 
 def _in_order(events: Sequence[Event], order: Mapping[str, int]) -> list[Event]:
