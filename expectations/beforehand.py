@@ -128,12 +128,8 @@ def _prepare(
     # Rules on what nobody handed in take no time.
     there = sorted({name for row in deliveries for name in row.tables} & RECORD_SCHEMAS.keys())
     create_views(connection, home, there, deliveries)
-    texts, views, records = (
-        rule_sql.text_columns(connection),
-        views_of(connection),
-        {f"records.{name}" for name in there},
-    )
-    reads = tables_read(rules.rules)
+    texts, views = rule_sql.text_columns(connection), views_of(connection)
+    records, reads = {f"records.{name}" for name in there}, tables_read(rules.rules)
     chosen = tuple(rule for rule in rules.rules if reads[rule.id] and reads[rule.id] <= records)
     return Questions(chosen if wanting is None else wanting(chosen, texts, views), texts, views)
 

@@ -61,6 +61,30 @@ def test_records_are_asked_once_and_no_more_when_the_build_is_dropped(bench: Wor
     assert asking(bench) is not first
 
 
+def test_the_rest_is_asked_while_a_part_is_built_on_a_day_on_which_something_was_judged(
+    bench: Workbench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    build = bench.build
+    assert build is not None
+    steps.ask_the_rest(bench)
+    assert bench.asking is None, "nobody knows the records yet"
+    steps.know_ahead(bench)
+    monkeypatch.setattr("expectations.memo.is_of_today", lambda *_: True)
+    steps.ask_the_rest(bench)
+    assert bench.asking is None, "everything is built, and has the memory for itself"
+    bench.build = replace(build, kept={})
+    monkeypatch.setattr("expectations.memo.is_of_today", lambda *_: False)
+    steps.ask_the_rest(bench)
+    assert bench.asking is None, "everything will be asked"
+    monkeypatch.setattr("expectations.memo.is_of_today", lambda *_: True)
+    steps.ask_the_rest(bench)
+    begun = bench.asking
+    assert begun is not None
+    assert begun.told() is not None
+    steps.begin(bench)
+    assert is_closed(begun)
+
+
 def test_a_run_that_ends_leaves_nothing_open(home: Home) -> None:
     with open_workbench(home) as opened:
         delivery(home, opened.ledger, "one")

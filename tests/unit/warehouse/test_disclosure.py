@@ -88,6 +88,14 @@ def test_a_small_cell_goes_with_one_neighbour_and_what_gives_it_away(tmp_path: P
     assert after["X"][0] == 109
 
 
+def test_until_the_first_cell_goes_the_file_is_what_it_was(tmp_path: Path) -> None:
+    path = marts(tmp_path / "a.duckdb", {"A": 3, "B": 20, "C": 30, "D": 40, "M": 16})
+    before, seen = path.read_bytes(), []
+    protect(path, None, rules=POLICY, before_writing=lambda: seen.append(path.read_bytes()))
+    assert seen == [before]
+    assert found(path)["A"][0] is None
+
+
 def test_zero_is_published_and_four_is_not(tmp_path: Path) -> None:
     path = marts(tmp_path / "a.duckdb", {"A": 0, "B": 5, "C": 30, "D": 40, "M": 16})
     assert protect(path, None, rules=POLICY).primary == 0
