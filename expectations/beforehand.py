@@ -38,8 +38,8 @@ _FAILURES: Final = (EduplanError, duckdb.Error, OSError)
 _STEP_SECONDS: Final = 0.05
 
 
-# Of these rules, with the text columns of the records and the record views that are asked, those to ask.
-Wanting = Callable[[tuple[Rule, ...], TextColumns, Mapping[str, str]], tuple[Rule, ...]]
+# Given the text columns of the records and the record views (name -> text) that are asked, the rules to ask of them.
+Wanting = Callable[[TextColumns, Mapping[str, str]], tuple[Rule, ...]]
 
 
 @dataclass(frozen=True)
@@ -63,21 +63,13 @@ class Told:
 class Beforehand:
     """The work begun, in a thread of its own; closed by whoever began it."""
 
-    def __init__(
-        self,
-        home: Home,
-        database: Path,
-        deliveries: Sequence[DeliveryRow],
-        rules: Catalogue,
-        wanting: Wanting | None = None,
-    ) -> None:
-        """Begin; `database` is where the candidate is being built, which is not opened. `wanting` tells which of the
-        rules must be asked; None: all. Raises Fault."""
+    def __init__(self, home: Home, database: Path, deliveries: Sequence[DeliveryRow], wanting: Wanting) -> None:
+        """Begin; `database` is where the candidate is being built, which is not opened. Raises Fault."""
         self.connection = duck.connect(copy_of=database)
         # Beside it the sensitive cells are taken out of the build, which needs as much again.
         duck.halve_memory(self.connection)
         pool = ThreadPoolExecutor(1, thread_name_prefix="eduplan-ask")
-        self._asked = pool.submit(_prepare, self.connection, home, deliveries, rules, wanting)
+        self._asked = pool.submit(_prepare, self.connection, home, deliveries, wanting)
         self._told = pool.submit(self._ask)
         pool.shutdown(wait=False)
 
@@ -119,19 +111,23 @@ class Beforehand:
 
 
 def _prepare(
-    connection: duckdb.DuckDBPyConnection,
-    home: Home,
-    deliveries: Sequence[DeliveryRow],
-    rules: Catalogue,
-    wanting: Wanting | None,
+    connection: duckdb.DuckDBPyConnection, home: Home, deliveries: Sequence[DeliveryRow], wanting: Wanting
 ) -> Questions:
     # Rules on what nobody handed in take no time.
     there = sorted({name for row in deliveries for name in row.tables} & RECORD_SCHEMAS.keys())
     create_views(connection, home, there, deliveries)
     texts, views = rule_sql.text_columns(connection), views_of(connection)
-    records, reads = {f"records.{name}" for name in there}, tables_read(rules.rules)
-    chosen = tuple(rule for rule in rules.rules if reads[rule.id] and reads[rule.id] <= records)
-    return Questions(chosen if wanting is None else wanting(chosen, texts, views), texts, views)
+    return Questions(wanting(texts, views), texts, views)
+
+
+def all_of(rules: Catalogue) -> Wanting:
+    """All of the rules that look at records alone."""
+
+    def wanting(texts: TextColumns, views: Mapping[str, str]) -> tuple[Rule, ...]:
+        records, reads = {f"records.{name}" for name in views}, tables_read(rules.rules)
+        return tuple(rule for rule in rules.rules if reads[rule.id] and reads[rule.id] <= records)
+
+    return wanting
 
 
 def begin(home: Home, database: Path, deliveries: Sequence[DeliveryRow]) -> Beforehand | None:
@@ -139,7 +135,7 @@ def begin(home: Home, database: Path, deliveries: Sequence[DeliveryRow]) -> Befo
     Fault."""
     if memo.is_of_today(home, now()):
         return None
-    return Beforehand(home, database, deliveries, catalogue())
+    return Beforehand(home, database, deliveries, all_of(catalogue()))
 
 
 def begin_with_the_rest(
@@ -160,7 +156,7 @@ def begin_with_the_rest(
     book = rules if rules is not None else catalogue()
     earlier = Earlier.read(home, ledger, book, code_digest)
 
-    def wanting(those: tuple[Rule, ...], texts: TextColumns, views: Mapping[str, str]) -> tuple[Rule, ...]:
-        return earlier.unanswered(those, texts, known.result(), views)
+    def wanting(texts: TextColumns, views: Mapping[str, str]) -> tuple[Rule, ...]:
+        return earlier.unanswered(book.rules, texts, known.result(), views)
 
-    return Beforehand(home, database, deliveries, book, wanting)
+    return Beforehand(home, database, deliveries, wanting)

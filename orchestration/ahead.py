@@ -60,11 +60,8 @@ class Ahead:
     def __init__(self, home: Home, candidate: Candidate, same: Unchanged) -> None:
         """Begin; `same` is what may stay of the standing release (`warehouse.release.staying`)."""
         self._candidate_id = candidate.candidate_id
-        # One after the other: what publication waits for is the gate, and three at a time would hold that up.
-        pool = ThreadPoolExecutor(1, thread_name_prefix="eduplan-ahead")
-        self._lineage = pool.submit(value_lineage, candidate.database)
-        self._draft = pool.submit(write_draft, home, candidate, same)
-        pool.shutdown(wait=False)
+        self._lineage = begun("lineage", partial(value_lineage, candidate.database))
+        self._draft = begun("draft", partial(write_draft, home, candidate, same))
 
     def is_for(self, candidate: Candidate) -> bool:
         """Whether this was begun for that candidate."""

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from expectations import sql
-from expectations.beforehand import Beforehand
+from expectations.beforehand import Beforehand, all_of
 from expectations.carrying import Carrying, everything
 from expectations.catalogue import Rule, catalogue, rules
 from expectations.gate import evaluate
@@ -66,7 +66,7 @@ def test_what_was_asked_while_the_candidate_was_finished_is_what_the_candidate_s
     assert again.results == _verdict(first).results
     with closing(Ledger(home.ledger_url)) as ledger:
         deliveries = ledger.deliveries_of(item["delivery_id"] for item in first.inputs["deliveries"])
-    with closing(Beforehand(home, first.database, deliveries, catalogue())) as before:
+    with closing(Beforehand(home, first.database, deliveries, all_of(catalogue()))) as before:
         told = before.told()
         with duck.connect(first.database, read_only=True) as connection:
             asked = before.rules_for(everything(catalogue()), views_of(connection))

@@ -15,7 +15,7 @@ import pytest
 
 from expectations import beforehand, gate
 from expectations import sql as rule_sql
-from expectations.beforehand import Beforehand
+from expectations.beforehand import Beforehand, all_of
 from expectations.catalogue import Catalogue
 from expectations.gate import Evidence
 from expectations.known import Known, know
@@ -56,7 +56,7 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def begun(bench: Bench, candidate: Candidate, book: Catalogue | None = None) -> Beforehand:
-    return Beforehand(bench.home, candidate.database, bench.deliveries(candidate), book or make_book())
+    return Beforehand(bench.home, candidate.database, bench.deliveries(candidate), all_of(book or make_book()))
 
 
 def told(verdict: Verdict) -> list[Any]:
@@ -276,7 +276,7 @@ def test_nothing_is_begun_where_something_was_found_today(bench: Bench) -> None:
 def test_a_missing_record_file_is_told_by_the_gate_and_not_before(bench: Bench) -> None:
     gone = deliver(bench.home, bench.ledger, AREAS[0], YEARS[0] + 7, [1])
     (bench.home.root / next(iter(gone.tables.values()))).unlink()
-    before = Beforehand(bench.home, bench.pair[0].database, [gone], make_book())
+    before = Beforehand(bench.home, bench.pair[0].database, [gone], all_of(make_book()))
     with closing(before):
         assert before.told() is None
         assert told(bench.judge(0, before=before)) == told(bench.judge(0))
