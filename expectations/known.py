@@ -123,9 +123,18 @@ def views_of(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
 
 def tables_read(rules: Sequence[Rule]) -> dict[str, frozenset[str]]:
     """Rule id -> the tables whose content its answer follows from; empty when it follows from more than tables of the
-    marts and the records."""
+    marts and the records. Of the rules it was asked last it is remembered: a process asks about one catalogue."""
+    if _remembered and _remembered[0][0] is rules:
+        return _remembered[0][1]
     with duckdb.connect() as parser:
-        return {rule.id: _tables_read(parser, rule) for rule in rules}
+        found = {rule.id: _tables_read(parser, rule) for rule in rules}
+    if isinstance(rules, tuple):
+        # The very object, held here, and none that could change.
+        _remembered[:] = [(rules, found)]
+    return found
+
+
+_remembered: Final[list[tuple[Sequence[Rule], dict[str, frozenset[str]]]]] = []
 
 
 def _tables_read(parser: duckdb.DuckDBPyConnection, rule: Rule) -> frozenset[str]:

@@ -12,9 +12,10 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -197,13 +198,15 @@ def building(
     context: AssetExecutionContext | None,
     *,
     share: Share | None,
+    fill: Callable[[], Build],
     ahead: DbtProcess | None = None,
 ) -> Iterator[DbtCliInvocation]:
-    """Run `dbt build` on the build's database; the process is stopped when the block is left early.
+    """Run `dbt build` on the build's database, which `fill` makes meanwhile; the process is stopped when the block is
+    left early.
 
-    `share` are the nodes to run (`orchestration.dbt_kept.prepare`), None for all.
-    `ahead` is used when it parsed the project as it stands now. The caller holds the home's lock `run`: two builds of
-    one home never meet here.
+    `share` are the nodes to run (`orchestration.dbt_kept.choose`), None for all; all are run where what was filled
+    does not begin with anything. `ahead` is used when it parsed the project as it stands now. The caller holds the
+    home's lock `run`: two builds of one home never meet here. Raises what `fill` raises.
     """
     from packaging.version import Version
 
@@ -216,20 +219,24 @@ def building(
         # What dbt would write out again, but for the SQL of the nodes it runs: that lies in their results.
         shutil.copyfile(manifest, artefacts / MANIFEST)
     process = _begin(home, ahead, _orders(build.database, artefacts, share))
-    invocation = DbtCliInvocation(
-        # A forked child has as much of its face as is used there.
-        process=cast("subprocess.Popen[bytes]", process),
-        manifest=content,
-        dagster_dbt_translator=translator,
-        project_dir=project_dir(),
-        target_path=artefacts,
-        raise_on_error=False,
-        context=context,
-        adapter=None,
-        cli_version=Version(version("dbt-core")),
-    )
     try:
-        yield invocation
+        # Until it opens a database dbt needs none, for as long as it takes to make one.
+        if fill().kept is None and share is not None:
+            _stop(process)
+            process = start_ahead(home).begin(_orders(build.database, artefacts, None))
+        dbt_ahead.let_open(process)
+        yield DbtCliInvocation(
+            # A forked child has as much of its face as is used there.
+            process=cast("subprocess.Popen[bytes]", process),
+            manifest=content,
+            dagster_dbt_translator=translator,
+            project_dir=project_dir(),
+            target_path=artefacts,
+            raise_on_error=False,
+            context=context,
+            adapter=None,
+            cli_version=Version(version("dbt-core")),
+        )
     finally:
         _stop(process)
 
@@ -252,6 +259,23 @@ def _begin(home: Home, ahead: DbtProcess | None, orders: Orders) -> Running:
     return start_ahead(home).begin(orders)
 
 
+def begin(bench: Workbench, manifest: Mapping[str, Any]) -> tuple[Build, Share | None]:
+    """Announce the build of a run, and choose the nodes to run in it. Raises Refused, OSError."""
+    from orchestration import steps
+
+    build = steps.announce(bench)
+    return build, dbt_kept.choose(build, manifest, bench.base.followed)
+
+
+def filled(bench: Workbench, manifest: Mapping[str, Any]) -> Build:
+    """Make the database of the build that was begun, ready for dbt. Raises Fault, OSError."""
+    from orchestration import steps
+
+    build = steps.fill(bench)
+    dbt_kept.note(build, manifest)
+    return build
+
+
 def build_again(bench: Workbench) -> None:
     """Build once more inside a run, outside Dagster's view of the models. Raises Refused, Fault, OSError."""
     from orchestration import steps
@@ -259,9 +283,9 @@ def build_again(bench: Workbench) -> None:
 
     manifest = manifest_path()
     content = json.loads(manifest.read_bytes())
-    build = steps.begin(bench)
-    share = dbt_kept.prepare(build, content)
-    with building(bench.home, build, manifest, DagsterDbtTranslator(), None, share=share) as invocation:
+    build, share = begin(bench, content)
+    fill = partial(filled, bench, content)
+    with building(bench.home, build, manifest, DagsterDbtTranslator(), None, share=share, fill=fill) as invocation:
         # Reading its lines to the end is what keeps the process from waiting for us.
         exit_code = invocation.wait().process.returncode
     problem = failure(artefact_dir(build), content, exit_code=exit_code)

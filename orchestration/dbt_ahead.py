@@ -15,7 +15,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -25,6 +26,7 @@ from orchestration.forked import ForkedChild
 if TYPE_CHECKING:
     from dbt.cli.main import dbtRunnerResult
     from dbt.contracts.graph.manifest import Manifest
+    from dbt_common.events.base_types import EventMsg
 
     from orchestration.dbt_kept import Share
 
@@ -48,6 +50,14 @@ _USED_BY_A_BUILD: Final = (
     "dbt_common.clients.agate_helper",
     "sqlparse",
 )
+# The line behind the orders.
+_FILLED: Final = b"filled\n"
+# dbt says so before it opens a database, and first when it has chosen its nodes.
+_OPENING: Final = "NewConnection"
+_CHOSEN: Final = "eduplan_chosen"
+# Such nodes are small: while one waits for the interpreter the engine has time for others. And these only: a test that
+# also looks at a table which stays is among them already.
+_OF_CHOSEN: Final = ("--threads", "4", "--indirect-selection", "empty", "--select", f"tag:{_CHOSEN}")
 # As dbt's own command line has them: done, something failed, dbt itself broke.
 _DONE, _FAILED, _BROKEN = 0, 1, 2
 
@@ -97,19 +107,28 @@ class DbtProcess:
     digest: str
 
     def begin(self, orders: Orders) -> Running:
-        """Tell it what to run, and return it. Raises BrokenPipeError when it died meanwhile."""
-        line, self.process.stdin = self.process.stdin, None
+        """Tell it what to run, and return it; it opens the database once it is told that it may (`let_open`). Raises
+        BrokenPipeError when it died meanwhile."""
+        line = self.process.stdin
         if line is None:
             raise BrokenPipeError
-        # Written out on closing: a process that died since anybody looked shows here and nowhere else.
-        with line:
-            line.write(orders.to_json() + b"\n")
+        line.write(orders.to_json() + b"\n")
+        # A process that died since anybody looked shows here and nowhere else.
+        line.flush()
         return self.process
 
     def dismiss(self) -> None:
         """End it unused."""
         self.process.kill()
         self.process.communicate()
+
+
+def let_open(process: Running) -> None:
+    """Tell a process that has its orders that the database is there. One that died meanwhile tells so by its code."""
+    line, process.stdin = process.stdin, None
+    if line is not None:
+        with suppress(BrokenPipeError), line:
+            line.write(_FILLED)
 
 
 def start(digest: str, project: Path, target: Path, variables: Mapping[str, str]) -> DbtProcess:
@@ -237,16 +256,31 @@ def _obey(known: Manifest | None) -> int:
         return _DONE
     orders = Orders.from_json(line)
     os.environ.update(orders.variables)
-    if orders.share is None:
-        return _code(_invoke(known, orders.arguments))
-    return _build_share(known, orders, orders.share)
+    invoke = _Invoking(known)
+    if orders.share is None or known is None:
+        return _code(invoke(orders.arguments))
+    return _build_share(invoke, known, orders, orders.share)
 
 
-def _invoke(known: Manifest | None, arguments: Sequence[str]) -> dbtRunnerResult:
-    from dbt.cli.main import dbtRunner
+class _Invoking:
+    """Runs dbt on what was parsed, and holds it up where it would first open the database until that may be opened."""
 
-    # A project that does not parse is parsed again, this time aloud.
-    return dbtRunner(manifest=known).invoke([*_GLOBAL, *arguments])
+    def __init__(self, known: Manifest | None) -> None:
+        self._known, self._may_open = known, False
+
+    def __call__(self, arguments: Sequence[str]) -> dbtRunnerResult:
+        from dbt.cli.main import dbtRunner
+
+        # A project that does not parse is parsed again, this time aloud.
+        return dbtRunner(manifest=self._known, callbacks=[self._hold_up]).invoke([*_GLOBAL, *arguments])
+
+    def _hold_up(self, event: EventMsg) -> None:
+        if self._may_open or event.info.name != _OPENING:
+            return
+        self._may_open = True
+        if not sys.stdin.readline():
+            # Nobody is there any more to fill it.
+            raise SystemExit(_BROKEN)
 
 
 def _code(result: dbtRunnerResult) -> int:
@@ -255,15 +289,27 @@ def _code(result: dbtRunnerResult) -> int:
     return _DONE if result.success else _FAILED
 
 
-def _build_share(known: Manifest | None, orders: Orders, share: Share) -> int:
+def _build_share(invoke: _Invoking, known: Manifest, orders: Orders, share: Share) -> int:
     """Run the nodes that are run first, and then those that have to follow."""
-    # dbt's own account of the whole project takes longer than ten nodes, and says what parsing it said.
-    arguments = ["--no-write-json", *orders.arguments]
-    passes = [_invoke(known, [*arguments, *share.arguments(share.first)])]
+
+    def run(nodes: Collection[str]) -> dbtRunnerResult:
+        _choose(known, nodes)
+        # dbt's own account of the whole project takes longer than ten nodes, and says what parsing it said.
+        return invoke(["--no-write-json", *orders.arguments, *_OF_CHOSEN])
+
+    passes = [run(share.first)]
     if passes[0].exception is None and (rest := _rest(orders.database, share, well=passes[0].success)):
-        passes.append(_invoke(known, [*arguments, *share.arguments(rest)]))
+        passes.append(run(rest))
     _write_results(passes, orders.results)
     return _code(passes[-1])
+
+
+def _choose(known: Manifest, nodes: Collection[str]) -> None:
+    """Mark these nodes and no others: dbt looks through all nodes once for each word it is told to select them by."""
+    for unique_id, node in known.nodes.items():
+        node.tags = [tag for tag in node.tags if tag != _CHOSEN]
+        if unique_id in nodes:
+            node.tags.append(_CHOSEN)
 
 
 def _write_results(passes: Sequence[dbtRunnerResult], path: Path) -> None:

@@ -25,8 +25,6 @@ from warehouse.candidate import Build
 
 _SOURCE, _MODEL, _TEST = "source", "model", "test"
 _VIEW: Final = "view"
-# Nodes of such a build are small: while one waits for the interpreter the engine has time for others.
-_THREADS: Final = "4"
 
 
 @dataclass(frozen=True)
@@ -35,12 +33,10 @@ class Share:
 
     `needs`: unique id -> the tables and sources it is made of. `first`: the nodes among them that are run first: what
     they are made of says something else or is believed to; `rest` then tells which of the others have to follow.
-    `names`: how dbt is told each of them.
     """
 
     needs: Mapping[str, frozenset[str]]
     first: frozenset[str]
-    names: Mapping[str, str]
 
     def rest(self, changed: Collection[str]) -> frozenset[str]:
         """The nodes to run behind the first ones, when `changed` are the tables and sources that say something else:
@@ -54,43 +50,50 @@ class Share:
             waiting += further
         return frozenset(found)
 
-    def arguments(self, nodes: Collection[str]) -> list[str]:
-        """What `dbt build` is told beside everything else, to run these."""
-        chosen = sorted(self.names[node] for node in nodes)
-        # By name only: a test that also looks at a table which stays is among them already.
-        return ["--threads", _THREADS, "--indirect-selection", "empty", "--select", *chosen]
-
     def to_json(self) -> dict[str, Any]:
         """For the process that runs dbt."""
         needs = {node: sorted(bases) for node, bases in self.needs.items()}
-        return {"needs": needs, "first": sorted(self.first), "names": dict(self.names)}
+        return {"needs": needs, "first": sorted(self.first)}
 
     @classmethod
     def from_json(cls, said: Mapping[str, Any]) -> Share:
         """What `to_json` wrote."""
         needs = {node: frozenset(bases) for node, bases in said["needs"].items()}
-        return cls(needs, frozenset(said["first"]), said["names"])
+        return cls(needs, frozenset(said["first"]))
 
 
-def prepare(build: Build, manifest: Mapping[str, Any]) -> Share | None:
-    """Write into a build what its tables rest on, and tell which nodes to run; None: all of them. Raises Fault."""
-    named = {unique_id: source["name"] for unique_id, source in manifest["sources"].items()}
-    known = {unique_id: build.sources[name] for unique_id, name in named.items()}
-    ids = {name: unique_id for unique_id, name in named.items()}
-    years = {(ids[name], year): content for (name, year), content in build.years.items() if name in ids}
-    bases = _bases(manifest)
-    tables = {node: found for node, found in bases.items() if manifest["nodes"][node]["resource_type"] == _MODEL}
-    followed = kept.note(
-        build.database, {(node, base) for node, found in tables.items() for base in found}, known, years
-    )
+def choose(build: Build, manifest: Mapping[str, Any], followed: Mapping[str, Collection[str]]) -> Share | None:
+    """Which nodes to run in a build, where `followed` (`warehouse.kept`) is what followed from changes before; None:
+    all of them."""
     if build.kept is None:
         return None
-    before = build.kept
-    changed = {unique_id for unique_id, content in known.items() if before.get(named[unique_id]) != content}
-    nodes = _to_run(manifest, changed)
+    named, before = _names(manifest), build.kept
+    changed = {unique_id for unique_id, name in named.items() if before.get(name) != build.sources[name]}
+    nodes, bases = _to_run(manifest, changed), _bases(manifest)
     # The same records once more, after a failure or under another waiver: dbt visits everything, and tables stay all
     # the same. It cannot be told to run nothing.
-    return _share(manifest, {node: bases[node] for node in nodes}, changed, followed) if nodes else None
+    if not nodes:
+        return None
+    return _share(manifest, {node: bases[node] for node in nodes}, changed, followed)
+
+
+def note(build: Build, manifest: Mapping[str, Any]) -> None:
+    """Write into a filled build what its tables rest on. Raises Fault."""
+    named = _names(manifest)
+    ids = {name: unique_id for unique_id, name in named.items()}
+    years = {(ids[name], year): content for (name, year), content in build.years.items() if name in ids}
+    needs = {
+        (node, base)
+        for node, found in _bases(manifest).items()
+        if manifest["nodes"][node]["resource_type"] == _MODEL
+        for base in found
+    }
+    kept.note(build.database, needs, {unique_id: build.sources[name] for unique_id, name in named.items()}, years)
+
+
+def _names(manifest: Mapping[str, Any]) -> dict[str, str]:
+    """Source -> its table of schema `records`."""
+    return {unique_id: source["name"] for unique_id, source in manifest["sources"].items()}
 
 
 def _share(
@@ -99,12 +102,11 @@ def _share(
     changed: Collection[str],
     followed: Mapping[str, Collection[str]],
 ) -> Share:
-    names = {node: "fqn:" + ".".join(manifest["nodes"][node]["fqn"]) for node in needs}
     if not followed.keys() >= set(changed):
-        return Share(needs, frozenset(needs), names)
+        return Share(needs, frozenset(needs))
     # What followed from a change of these records last time is believed to follow again.
     believed = frozenset(changed).union(*(followed[source] for source in changed))
-    return Share(needs, frozenset(node for node, bases in needs.items() if bases & believed), names)
+    return Share(needs, frozenset(node for node, bases in needs.items() if bases & believed))
 
 
 def _bases(manifest: Mapping[str, Any]) -> dict[str, frozenset[str]]:

@@ -8,7 +8,7 @@ format. The refusal to publish lives in `warehouse.release.publish`, not here.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, wait
 from contextlib import ExitStack, closing, contextmanager, nullcontext, suppress
 from dataclasses import dataclass, field
@@ -76,6 +76,15 @@ class Inputs:
         return self.repeats is not None
 
 
+@dataclass(frozen=True)
+class Base:
+    """What the next build begins with, None where it begins empty, and what followed from changes before
+    (`warehouse.kept.followed`)."""
+
+    kept: kept.Kept | None = None
+    followed: Mapping[str, Collection[str]] = field(default_factory=dict)
+
+
 @dataclass
 class Workbench:
     """One run's hold on a home: lease, ledger, the build under way, and the state of the code when it began."""
@@ -88,6 +97,8 @@ class Workbench:
     settle: float | None = None
     compare: bool = False
     gather_until: float = 0.0
+    finding: Future[Base] | None = None
+    base: Base = field(default_factory=Base)
     build: Build | None = None
     warming: threading.Thread | None = None
     names_ahead: Future[NameMarks] | None = None
@@ -126,6 +137,9 @@ def open_workbench(
             unused = bench.take_dbt()
             if unused is not None:
                 unused.dismiss()
+            if bench.finding is not None:
+                # It reads a file of the home, which may be gone when this ends.
+                bench.finding.exception()
             _drop_build(bench)
 
 
@@ -175,6 +189,7 @@ def take_in(bench: Workbench, *, build_follows: bool = False) -> IntakeReport:
         if arrivals and build_follows:
             # dbt imports and parses while workers read.
             bench.dbt_ahead = dbt.start_ahead(bench.home)
+            bench.finding = begun("find", partial(_find_base, bench.home, bench.code_digest))
         report = intake.take_in(bench.home, bench.ledger, arrivals, progress=station.advance)
         report.add(intake.drain(bench.home, bench.ledger))
         station.summary = (
@@ -212,7 +227,7 @@ def choose_inputs(bench: Workbench) -> Inputs:
         chosen = isolation.settle(bench)
         if not chosen.active:
             raise Refused("没有任何可用的报送件，无法构建指标表。", "请把文件放入 inbox/<类别>/ 后重新运行。")
-        inputs = _inputs(bench.home, chosen)
+        inputs = _inputs(bench.home, chosen, bench.code_digest)
         aside = f"，暂缓 {len(chosen.held)} 件" if chosen.held else ""
         taken = f"采用 {len(chosen.active)} 件{aside}，候选 {inputs.candidate_id}"
         station.summary = "无变化，未构建" if inputs.unchanged else taken
@@ -222,26 +237,26 @@ def choose_inputs(bench: Workbench) -> Inputs:
 
 def find_inputs(home: Home, ledger: Ledger) -> Inputs:
     """What a candidate would be made from now; reads only, so it may be asked while another process runs."""
-    return _inputs(home, isolation.selection(home, ledger))
+    return _inputs(home, isolation.selection(home, ledger), candidates.code_digest())
 
 
-def _inputs(home: Home, chosen: Selection) -> Inputs:
+def _inputs(home: Home, chosen: Selection, code: str) -> Inputs:
     from expectations import rules_version
 
     waivers = read_waivers(home)
     standing = releases.current(home)
     if standing is not None:
         # Made from the same, with what was disclosed before it: it would be the same again.
-        identity = _identity(chosen, waivers, str(standing.manifest["inputs"].get("disclosed", "")))
+        identity = _identity(chosen, waivers, str(standing.manifest["inputs"].get("disclosed", "")), code)
         if (standing.candidate_id, standing.rules_version) == (identity, rules_version()):
             return Inputs(chosen.active, identity, standing, waivers, chosen.held)
-    return Inputs(chosen.active, _identity(chosen, waivers, _disclosed(home)), None, waivers, chosen.held)
+    return Inputs(chosen.active, _identity(chosen, waivers, _disclosed(home), code), None, waivers, chosen.held)
 
 
-def _identity(chosen: Selection, waivers: tuple[Waiver, ...], disclosed: str) -> str:
+def _identity(chosen: Selection, waivers: tuple[Waiver, ...], disclosed: str, code: str) -> str:
     return candidates.candidate_id(
         chosen.active,
-        code_digest=candidates.code_digest(),
+        code_digest=code,
         waivers=waivers,
         held=chosen.held_contents(),
         disclosed=disclosed,
@@ -259,23 +274,59 @@ def active_deliveries(bench: Workbench) -> list[DeliveryRow]:
     return list(isolation.selection(bench.home, bench.ledger).active)
 
 
-def begin(bench: Workbench) -> Build:
-    """Open the build database that dbt is to write into. Raises Fault, OSError."""
+def announce(bench: Workbench) -> Build:
+    """Open the folder of the build that dbt is to write into; `fill` makes its database. Raises Refused, OSError."""
     from sources.contract import feed_table
 
     # What a first attempt of this station left.
     _drop_build(bench)
     check_hold(bench)
     inputs = bench.record.inputs
-    chosen = inputs.selection if inputs is not None else isolation.selection(bench.home, bench.ledger)
     waivers = inputs.waivers if inputs is not None else read_waivers(bench.home)
-    _bring_back(bench, chosen)
-    last = last_values(releases.current(bench.home))
-    base = kept.find(bench.home, bench.code_digest, _kept_key(bench.home))
-    bench.build = candidates.begin(
-        bench.home, chosen, feed_table(), waivers, disclosed=_disclosed(bench.home), last=last, base=base
+    # It is of this build and no later one: every build that is done is kept anew.
+    finding, bench.finding = bench.finding, None
+    bench.base = finding.result() if finding is not None else _find_base(bench.home, bench.code_digest)
+    bench.build = candidates.announce(
+        bench.home,
+        _chosen(bench),
+        feed_table(),
+        waivers,
+        disclosed=_disclosed(bench.home),
+        base=bench.base.kept,
+        code=bench.code_digest,
     )
     return bench.build
+
+
+def _find_base(home: Home, code_digest: str) -> Base:
+    found = kept.find(home, code_digest, _kept_key(home))
+    return Base(found, kept.followed(found.database)) if found is not None else Base()
+
+
+def fill(bench: Workbench) -> Build:
+    """Make the database of the announced build: with the records, and the tables it begins with. Raises Fault,
+    OSError."""
+    from sources.contract import feed_table
+
+    build = bench.build
+    if build is None:
+        raise Refused("没有正在构建的候选版本。", "请运行整个作业（eduplan run）。")
+    chosen = _chosen(bench)
+    _bring_back(bench, chosen)
+    last = last_values(releases.current(bench.home))
+    bench.build = candidates.fill(bench.home, build, chosen, feed_table(), last=last, base=bench.base.kept)
+    return bench.build
+
+
+def begin(bench: Workbench) -> Build:
+    """Both, one after the other. Raises what they raise."""
+    announce(bench)
+    return fill(bench)
+
+
+def _chosen(bench: Workbench) -> Selection:
+    inputs = bench.record.inputs
+    return inputs.selection if inputs is not None else isolation.selection(bench.home, bench.ledger)
 
 
 def keep_built(bench: Workbench) -> None:
@@ -423,7 +474,7 @@ def latest_candidate(bench: Workbench) -> Candidate:
     """The candidate this run sealed, or else the one that belongs to the present active set. Raises Refused."""
     if bench.record.candidate is not None:
         return bench.record.candidate
-    return candidates.load(bench.home, _inputs(bench.home, isolation.selection(bench.home, bench.ledger)).candidate_id)
+    return candidates.load(bench.home, find_inputs(bench.home, bench.ledger).candidate_id)
 
 
 def judge(bench: Workbench) -> Verdict:
@@ -487,7 +538,7 @@ def _judge_without(bench: Workbench, build_again: Callable[[Workbench], None]) -
     chosen = isolation.selection(bench.home, bench.ledger)
     if not any(row.counts for row in chosen.active):
         return None
-    bench.record.inputs = _inputs(bench.home, chosen)
+    bench.record.inputs = _inputs(bench.home, chosen, bench.code_digest)
     bench.record.candidate = None
     with bench.record.station("build") as station:
         build_again(bench)

@@ -94,6 +94,7 @@ def _load(home: Home) -> Parsed | None:
     import duckdb
 
     import expectations
+    from expectations.known import tables_read
     from sources.intake import contract_versions
     from warehouse.disclosure_policy import policy
     from warehouse.names import vocabulary
@@ -106,6 +107,7 @@ def _load(home: Home) -> Parsed | None:
     # Contracts, rules and policies are read once here instead of once a run.
     contract_versions()
     expectations.rules_version()
+    tables_read(expectations.rules())
     policy()
     vocabulary()
     program_digest()

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -154,36 +154,96 @@ def begin(
     last: pa.Table | None = None,
     base: kept.Kept | None = None,
 ) -> Build:
-    """Open a candidate database with schema `records` filled, in a work directory of its own.
+    """Open a candidate database with schema `records` filled, in a work directory of its own: `announce` and `fill`.
+    Raises Fault when a record file is missing, OSError when the disk fails."""
+    build = announce(home, chosen, feeds, waivers, disclosed=disclosed, base=base)
+    return fill(home, build, chosen, feeds, last=last, base=base)
 
-    It begins with the tables of `base` (`warehouse.kept.find`) when these are unaltered, else empty.
+
+def announce(
+    home: Home,
+    chosen: Selection | Sequence[DeliveryRow],
+    feeds: pa.Table,
+    waivers: Sequence[Waiver] = (),
+    *,
+    disclosed: str = "",
+    base: kept.Kept | None = None,
+    code: str | None = None,
+) -> Build:
+    """Make the work directory of a build and tell where its database will lie and what its records will say.
 
     `chosen` is the active set (`Ledger.active_set`), with what was set aside if anything was, `feeds` what
     `sources.contract.feed_table` gives, `waivers` what `warehouse.waivers.read_waivers` gives: the gate may use these
-    and no others. `disclosed` is the digest of what earlier releases disclosed, `last` what the standing release shows
-    (`warehouse.last_release.last_values`), for the gate. Raises Fault when a record file is missing, OSError when the
-    disk fails.
+    and no others. `disclosed` is the digest of what earlier releases disclosed, `base` what it is to begin with, `code`
+    the code's digest where it is known. Raises OSError when the disk fails.
     """
-    selection = chosen if isinstance(chosen, Selection) else Selection(tuple(chosen))
-    code, active, held = code_digest(), selection.active, selection.held_contents()
-    identity = candidate_id(active, code_digest=code, waivers=waivers, held=held, disclosed=disclosed)
+    selection = _selection(chosen)
+    active, held = selection.active, selection.held_contents()
+    digest = code_digest() if code is None else code
+    identity = candidate_id(active, code_digest=digest, waivers=waivers, held=held, disclosed=disclosed)
     work_dir = home.candidates / f"{BUILDING}{identity}-{unique_suffix()}"
     with exclusive(home, LOCK, wait=LOCK_WAIT):
         sweep(home)
         work_dir.mkdir(parents=True)
         take_lease(work_dir)
-    build = Build(identity, work_dir, work_dir / DATABASE_NAME, _inputs(active, code, waivers))
-    build.inputs.update(held=held, disclosed=disclosed)
+    inputs = {**_inputs(active, digest, waivers), "held": held, "disclosed": disclosed}
+    return Build(
+        identity,
+        work_dir,
+        work_dir / DATABASE_NAME,
+        inputs,
+        sources=_said(home, selection, feeds),
+        years=_by_year(home, active),
+        kept=None if base is None else base.sources,
+    )
+
+
+def fill(
+    home: Home,
+    build: Build,
+    chosen: Selection | Sequence[DeliveryRow],
+    feeds: pa.Table,
+    *,
+    last: pa.Table | None = None,
+    base: kept.Kept | None = None,
+) -> Build:
+    """Make the database of an announced build, with schema `records` filled; of the same `chosen`, `feeds` and `base`.
+
+    It begins with the tables of `base` (`warehouse.kept.find`) when these are unaltered, else empty, which the build
+    that is returned tells. `last` is what the standing release shows (`warehouse.last_release.last_values`), for the
+    gate. Raises Fault when a record file is missing, OSError when the disk fails; then the build is gone.
+    """
     with ExitStack() as unless_done:
         unless_done.callback(abandon, build)
         begins_with = base.sources if base is not None and kept.take(base, build.database) else None
         with duck.connect(build.database) as connection:
             duck.leave_log(connection)
-            sources = _create_records(connection, home, selection, feeds, begins_with or {})
+            stays = {name for name, said in (begins_with or {}).items() if said == build.sources.get(name)}
+            _create_records(connection, home, _selection(chosen), feeds, stays)
             _create_table(connection, last_release.TABLE, last_release.SCHEMA.empty_table() if last is None else last)
             kept.prepare(connection)
         unless_done.pop_all()
-    return replace(build, sources=sources, years=_by_year(home, selection.active), kept=begins_with)
+    return replace(build, kept=begins_with)
+
+
+def _selection(chosen: Selection | Sequence[DeliveryRow]) -> Selection:
+    return chosen if isinstance(chosen, Selection) else Selection(tuple(chosen))
+
+
+def _said(home: Home, selection: Selection, feeds: pa.Table) -> dict[str, str]:
+    """For each table of schema `records` a digest of what it says."""
+    # A record file is never changed under its name: the view's text names all it says, given the same code.
+    views = {table: _record_query(home, table, selection.active).encode() for table in RECORD_SCHEMAS}
+    tables = {
+        name: canonical_json([content.schema.names, content.to_pylist()])
+        for name, content in _record_tables(selection, feeds).items()
+    }
+    return {name: sha256_bytes(said) for name, said in {**views, **tables}.items()}
+
+
+def _record_tables(selection: Selection, feeds: pa.Table) -> dict[str, pa.Table]:
+    """The tables of schema `records` that are no views of record files."""
+    return {"delivery": _delivery_table(selection.active), "held": _held_table(selection), "feed": feeds}
 
 
 def _create_records(
@@ -191,25 +251,18 @@ def _create_records(
     home: Home,
     selection: Selection,
     feeds: pa.Table,
-    standing: Mapping[str, str],
-) -> dict[str, str]:
-    """Schema `records`; returns for each of its tables a digest of what it says. `standing` is what this returned for
-    the schema that stands there: a view that would say the same stays, for the engine looks at its files on making it.
-    """
+    stays: Collection[str],
+) -> None:
+    """Schema `records`. A view that stands there and would say the same `stays`, for the engine looks at its files on
+    making it."""
     connection.execute("CREATE SCHEMA IF NOT EXISTS records")
-    said = {}
     for table in RECORD_SCHEMAS:
-        # A record file is never changed under its name: the view's text names all it says, given the same code.
-        said[table] = sha256_bytes(_record_query(home, table, selection.active).encode())
-        if said[table] == standing.get(table):
+        if table in stays:
             _check_files(home, table, selection.active)
         else:
             create_record_view(connection, home, table, selection.active)
-    tables = {"delivery": _delivery_table(selection.active), "held": _held_table(selection), "feed": feeds}
-    for name, content in tables.items():
+    for name, content in _record_tables(selection, feeds).items():
         _create_table(connection, name, content)
-        said[name] = sha256_bytes(canonical_json([content.schema.names, content.to_pylist()]))
-    return said
 
 
 def _inputs(active: Iterable[DeliveryRow], code: str, waivers: Iterable[Waiver]) -> dict[str, Any]:

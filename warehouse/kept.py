@@ -26,6 +26,7 @@ import duckdb
 import pyarrow as pa
 
 from warehouse import duck
+from warehouse.errors import Fault
 from warehouse.files import canonical_json, unique_suffix
 from warehouse.home_key import read_sealed, write_sealed
 from warehouse.paths import Home
@@ -146,12 +147,9 @@ def note(
     needs: Iterable[tuple[str, str]],
     sources: Mapping[str, str],
     years: Mapping[tuple[str, int], str],
-) -> dict[str, set[str]]:
+) -> None:
     """Write into a build which tables and sources each model rests on, and what the sources (by the same names) say
-    now: as a whole, and (source, year) by year where it is known. Raises Fault when the database cannot be opened.
-
-    Returns for each source what else came to say something else in the build in which it last did, itself included.
-    """
+    now: as a whole, and (source, year) by year where it is known. Raises Fault when the database cannot be opened."""
     nodes, bases = zip(*sorted(needs), strict=True)
     said: list[tuple[str, int | None, str]] = [(name, None, content) for name, content in sorted(sources.items())]
     said += [(name, year, content) for (name, year), content in sorted(years.items())]
@@ -162,17 +160,30 @@ def note(
         connection.register("said", pa.Table.from_pylist(rows, schema=_SAID))
         connection.execute(f"DELETE FROM {SCHEMA}.needs")
         connection.execute(f"INSERT INTO {SCHEMA}.needs SELECT node, base FROM needed")
-        connection.execute(_FOLLOWED)
+        connection.execute(f"CREATE OR REPLACE TABLE {SCHEMA}.followed AS {_FOLLOWED}")
         # What every table said when the last build had passed its tests.
         connection.execute(
             f"CREATE OR REPLACE TABLE {SCHEMA}.before AS SELECT node, content FROM {SCHEMA}.made WHERE year IS NULL"
         )
         connection.execute(f"DELETE FROM {SCHEMA}.made WHERE node IN (SELECT node FROM said)")
         connection.execute(f"INSERT INTO {SCHEMA}.made SELECT node, year, NULL, content FROM said")
-        followed: dict[str, set[str]] = {}
-        for source, node in duck.rows(connection, f"SELECT source, node FROM {SCHEMA}.followed"):
-            followed.setdefault(str(source), set()).add(str(node))
-        return followed
+
+
+def followed(database: Path) -> dict[str, set[str]]:
+    """For each source what else came to say something else in the build in which it last did, itself included, as a
+    build's database tells when it is done; nothing where the file cannot be opened.
+
+    It decides in what order nodes are run and never whether, so the file need not be proven.
+    """
+    found: dict[str, set[str]] = {}
+    try:
+        connection = duck.connect(database, read_only=True)
+    except Fault:
+        return found
+    with connection:
+        for source, node in duck.rows(connection, _FOLLOWED):
+            found.setdefault(str(source), set()).add(str(node))
+    return found
 
 
 def changed(database: Path) -> frozenset[str]:
@@ -188,9 +199,9 @@ _CHANGED: Final = f"""
 """
 # Of the last build, while it still is the last one. One that made everything changed nothing that anybody could follow.
 _FOLLOWED: Final = f"""
-    CREATE TEMP TABLE changed AS {_CHANGED} AND EXISTS (SELECT 1 FROM {SCHEMA}.before);
-    DELETE FROM {SCHEMA}.followed WHERE source IN (SELECT node FROM changed);
-    INSERT INTO {SCHEMA}.followed
-    SELECT c.node, f.node FROM changed AS c CROSS JOIN changed AS f WHERE c.node IN (SELECT node FROM said);
-    DROP TABLE changed;
+    WITH changed AS ({_CHANGED} AND EXISTS (SELECT 1 FROM {SCHEMA}.before))
+    SELECT source, node FROM {SCHEMA}.followed WHERE source NOT IN (SELECT node FROM changed)
+    UNION ALL
+    SELECT c.node AS source, f.node FROM changed AS c CROSS JOIN changed AS f
+    WHERE c.node NOT IN (SELECT node FROM {SCHEMA}.needs)
 """

@@ -1,6 +1,8 @@
 {{ config(severity='warn', meta={'dagster': {'ref': {'name': 'int_school_year'}}}) }}
 -- A school that two areas report, twice in a delivery, or from an area not valid that year, counts once or not at all:
--- the marts stay right, and whoever reads the build should know.
+-- the marts stay right, and whoever reads the build should know. What follows from all that a test looks at waits for
+-- the test; from this last table nothing follows.
+-- depends_on: {{ ref('dim_school') }}
 select
     reports.stat_year,
     reports.school_code,

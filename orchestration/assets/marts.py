@@ -6,6 +6,7 @@ not: running dbt (`orchestration.dbt`) and sealing (`warehouse.candidate`).
 
 # No postponed annotations here: Dagster reads the parameters' types.
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -144,16 +145,18 @@ def _run_dbt(
 ) -> tuple[list[Event], EduplanError | None]:
     content = validate_manifest(manifest)
     total = sum(node["resource_type"] in _BUILT for node in content["nodes"].values())
-    build = steps.begin(bench)
-    share = dbt_kept.prepare(build, content)
-    if share is not None:
-        total = len(share.first)
+    build, share = dbt.begin(bench, content)
+    fill = partial(dbt.filled, bench, content)
     events: list[Event] = []
     with dbt.building(
-        bench.home, build, manifest, translator, context, share=share, ahead=bench.take_dbt()
+        bench.home, build, manifest, translator, context, share=share, fill=fill, ahead=bench.take_dbt()
     ) as invocation:
         # Once dbt has its orders: until then everything waits for this thread.
         _begin_beside(bench)
+        build = bench.build or build
+        share = share if build.kept is not None else None
+        if share is not None:
+            total = len(share.first)
         for event in invocation.stream():
             events.append(event)
             station.advance(min(len(events), total), total)

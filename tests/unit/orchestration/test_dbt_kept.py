@@ -51,7 +51,6 @@ def manifest() -> dict[str, Any]:
         "nodes": {
             name: {
                 "resource_type": kind,
-                "fqn": name.split(".")[1:],
                 "config": {"materialized": how},
                 "depends_on": {"nodes": list(parents)},
             }
@@ -72,7 +71,9 @@ def build(tmp_path: Path) -> Build:
 
 def shared(build: Build, before: dict[str, str]) -> Share:
     """The share of a build that begins with what the last one made of sources that said `before`."""
-    share = dbt_kept.prepare(replace(build, kept=before), manifest())
+    build = replace(build, kept=before)
+    share = dbt_kept.choose(build, manifest(), kept.followed(build.database))
+    dbt_kept.note(build, manifest())
     assert share is not None
     return share
 
@@ -86,7 +87,8 @@ def said(build: Build, **contents: str) -> None:
 
 
 def test_a_build_that_begins_empty_runs_everything(build: Build) -> None:
-    assert dbt_kept.prepare(build, manifest()) is None
+    assert dbt_kept.choose(build, manifest(), kept.followed(build.database)) is None
+    dbt_kept.note(build, manifest())
     with duck.connect(build.database, read_only=True) as connection:
         assert duck.rows(connection, "SELECT node, base FROM kept.needs ORDER BY ALL") == [
             ("model.eduplan.int_money", MONEY),
@@ -104,16 +106,6 @@ def test_a_build_that_begins_empty_runs_everything(build: Build) -> None:
 def test_what_lies_downstream_of_changed_records_is_run_and_views_stay(build: Build) -> None:
     share = shared(build, {"school": "s0", "money": "m1"})
     assert share.first == share.needs.keys() == {INT_SCHOOL, MART_BOTH, SOUND_SCHOOL}
-    assert share.arguments(share.first) == [
-        "--threads",
-        "4",
-        "--indirect-selection",
-        "empty",
-        "--select",
-        "fqn:eduplan.int_school",
-        "fqn:eduplan.mart_both",
-        "fqn:eduplan.sound_school",
-    ]
 
 
 def test_a_source_nobody_spoke_of_before_counts_as_changed(build: Build) -> None:
@@ -122,7 +114,7 @@ def test_a_source_nobody_spoke_of_before_counts_as_changed(build: Build) -> None
 
 
 def test_the_same_records_once_more_run_everything(build: Build) -> None:
-    assert dbt_kept.prepare(replace(build, kept=dict(build.sources)), manifest()) is None
+    assert dbt_kept.choose(replace(build, kept=dict(build.sources)), manifest(), kept.followed(build.database)) is None
 
 
 def after(build: Build, school: str, before: str, **contents: str) -> Share:
@@ -132,7 +124,7 @@ def after(build: Build, school: str, before: str, **contents: str) -> Share:
 
 
 def test_what_did_not_follow_last_time_waits_until_it_is_seen_whether_it_has_to(build: Build) -> None:
-    dbt_kept.prepare(build, manifest())
+    dbt_kept.note(build, manifest())
     share = after(build, "s2", "s1", int_school="i1", mart_both="b1")
     assert share.first == share.needs.keys(), "nobody has seen yet what follows"
     # The change of schools changed no school that counts.
@@ -147,7 +139,7 @@ def test_what_did_not_follow_last_time_waits_until_it_is_seen_whether_it_has_to(
 
 
 def test_what_followed_last_time_is_believed_to_follow_again(build: Build) -> None:
-    dbt_kept.prepare(build, manifest())
+    dbt_kept.note(build, manifest())
     after(build, "s2", "s1", int_school="i1", mart_both="b1")
     assert after(build, "s3", "s2", int_school="i2").first == {INT_SCHOOL, MART_BOTH, SOUND_SCHOOL}
     said(build, int_school="i3")
@@ -157,16 +149,27 @@ def test_what_followed_last_time_is_believed_to_follow_again(build: Build) -> No
     assert after(build, "s4", "s3").first == {INT_SCHOOL, MART_BOTH, SOUND_SCHOOL}
 
 
+def test_of_a_last_build_that_cannot_be_opened_nothing_is_believed(build: Build, tmp_path: Path) -> None:
+    dbt_kept.note(build, manifest())
+    after(build, "s2", "s1", int_school="i1", mart_both="b1")
+    began = replace(build, sources={"school": "s3", "money": "m1"}, kept={"school": "s2", "money": "m1"})
+    known = dbt_kept.choose(began, manifest(), kept.followed(build.database))
+    unknown = dbt_kept.choose(began, manifest(), kept.followed(tmp_path / "nowhere.duckdb"))
+    assert known is not None
+    assert unknown is not None
+    assert known.first < unknown.first == unknown.needs.keys() == known.needs.keys()
+
+
 def test_what_follows_is_followed_to_its_end_and_takes_along_what_ran_too_early() -> None:
     chain = {"a": {"s"}, "b": {"a"}, "c": {"b", "s"}, "t": {"c"}, "u": {"s"}}
-    share = Share({node: frozenset(bases) for node, bases in chain.items()}, frozenset({"a", "c", "u"}), {})
+    share = Share({node: frozenset(bases) for node, bases in chain.items()}, frozenset({"a", "c", "u"}))
     assert share.rest({"s"}) == frozenset()
     assert share.rest({"s", "a"}) == {"b", "c", "t"}
     assert share.rest({"s", "c"}) == {"t"}
 
 
 def test_when_the_first_nodes_do_not_all_pass_all_are_run(tmp_path: Path) -> None:
-    share = Share({"a": frozenset("s"), "b": frozenset("a")}, frozenset("a"), {})
+    share = Share({"a": frozenset("s"), "b": frozenset("a")}, frozenset("a"))
     assert dbt_ahead._rest(tmp_path / "nowhere.duckdb", share, well=False) == {"a", "b"}
     assert not dbt_ahead._rest(tmp_path / "nowhere.duckdb", replace(share, first=frozenset("ab")), well=False)
 
