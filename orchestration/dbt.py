@@ -271,9 +271,7 @@ def filled(bench: Workbench, manifest: Mapping[str, Any]) -> Build:
     """Make the database of the build that was begun, ready for dbt. Raises Fault, OSError."""
     from orchestration import steps
 
-    build = steps.fill(bench)
-    dbt_kept.note(build, manifest)
-    return build
+    return steps.fill(bench, partial(dbt_kept.note, manifest=manifest))
 
 
 def build_again(bench: Workbench) -> None:

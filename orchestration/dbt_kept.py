@@ -18,10 +18,13 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from graphlib import TopologicalSorter
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from warehouse import kept
 from warehouse.candidate import Build
+
+if TYPE_CHECKING:
+    import duckdb
 
 _SOURCE, _MODEL, _TEST = "source", "model", "test"
 _VIEW: Final = "view"
@@ -77,8 +80,8 @@ def choose(build: Build, manifest: Mapping[str, Any], followed: Mapping[str, Col
     return _share(manifest, {node: bases[node] for node in nodes}, changed, followed)
 
 
-def note(build: Build, manifest: Mapping[str, Any]) -> None:
-    """Write into a filled build what its tables rest on. Raises Fault."""
+def note(connection: duckdb.DuckDBPyConnection, build: Build, manifest: Mapping[str, Any]) -> None:
+    """Write into a build what its tables rest on."""
     named = _names(manifest)
     ids = {name: unique_id for unique_id, name in named.items()}
     years = {(ids[name], year): content for (name, year), content in build.years.items() if name in ids}
@@ -88,7 +91,7 @@ def note(build: Build, manifest: Mapping[str, Any]) -> None:
         if manifest["nodes"][node]["resource_type"] == _MODEL
         for base in found
     }
-    kept.note(build.database, needs, {unique_id: build.sources[name] for unique_id, name in named.items()}, years)
+    kept.note(connection, needs, {unique_id: build.sources[name] for unique_id, name in named.items()}, years)
 
 
 def _names(manifest: Mapping[str, Any]) -> dict[str, str]:

@@ -42,6 +42,8 @@ from warehouse.verdict import Verdict
 from warehouse.waivers import Waiver, read_waivers
 
 if TYPE_CHECKING:
+    import duckdb
+
     from expectations import ReportContext
     from expectations.beforehand import Beforehand
     from expectations.known import Known
@@ -137,9 +139,7 @@ def open_workbench(
             unused = bench.take_dbt()
             if unused is not None:
                 unused.dismiss()
-            if bench.finding is not None:
-                # It reads a file of the home, which may be gone when this ends.
-                bench.finding.exception()
+            _drop_base(bench)
             _drop_build(bench)
 
 
@@ -156,6 +156,14 @@ def _drop_build(bench: Workbench) -> None:
     if bench.build is not None:
         candidates.abandon(bench.build)
         bench.build = None
+
+
+def _drop_base(bench: Workbench) -> None:
+    found, bench.finding = bench.finding, None
+    if found is not None and found.exception() is None:
+        bench.base = found.result()
+    if bench.base.kept is not None:
+        kept.drop(bench.base.kept)
 
 
 def _give_up(bench: Workbench) -> None:
@@ -285,6 +293,7 @@ def announce(bench: Workbench) -> Build:
     waivers = inputs.waivers if inputs is not None else read_waivers(bench.home)
     # It is of this build and no later one: every build that is done is kept anew.
     finding, bench.finding = bench.finding, None
+    _drop_base(bench)
     bench.base = finding.result() if finding is not None else _find_base(bench.home, bench.code_digest)
     bench.build = candidates.announce(
         bench.home,
@@ -300,12 +309,14 @@ def announce(bench: Workbench) -> Build:
 
 def _find_base(home: Home, code_digest: str) -> Base:
     found = kept.find(home, code_digest, _kept_key(home))
-    return Base(found, kept.followed(found.database)) if found is not None else Base()
+    if found is None:
+        return Base()
+    return Base(kept.copy_ahead(home, found), kept.followed(found.database))
 
 
-def fill(bench: Workbench) -> Build:
-    """Make the database of the announced build: with the records, and the tables it begins with. Raises Fault,
-    OSError."""
+def fill(bench: Workbench, more: Callable[[duckdb.DuckDBPyConnection, Build], None] | None = None) -> Build:
+    """Make the database of the announced build: with the records, the tables it begins with, and what `more` writes
+    into it. Raises Fault, OSError."""
     from sources.contract import feed_table
 
     build = bench.build
@@ -314,7 +325,7 @@ def fill(bench: Workbench) -> Build:
     chosen = _chosen(bench)
     _bring_back(bench, chosen)
     last = last_values(releases.current(bench.home))
-    bench.build = candidates.fill(bench.home, build, chosen, feed_table(), last=last, base=bench.base.kept)
+    bench.build = candidates.fill(bench.home, build, chosen, feed_table(), last=last, base=bench.base.kept, more=more)
     return bench.build
 
 

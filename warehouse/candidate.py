@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -206,12 +206,14 @@ def fill(
     *,
     last: pa.Table | None = None,
     base: kept.Kept | None = None,
+    more: Callable[[duckdb.DuckDBPyConnection, Build], None] | None = None,
 ) -> Build:
     """Make the database of an announced build, with schema `records` filled; of the same `chosen`, `feeds` and `base`.
 
     It begins with the tables of `base` (`warehouse.kept.find`) when these are unaltered, else empty, which the build
     that is returned tells. `last` is what the standing release shows (`warehouse.last_release.last_values`), for the
-    gate. Raises Fault when a record file is missing, OSError when the disk fails; then the build is gone.
+    gate; `more` writes into it what others know. Raises Fault when a record file is missing, OSError when the disk
+    fails; then the build is gone.
     """
     with ExitStack() as unless_done:
         unless_done.callback(abandon, build)
@@ -222,6 +224,8 @@ def fill(
             _create_records(connection, home, _selection(chosen), feeds, stays)
             _create_table(connection, last_release.TABLE, last_release.SCHEMA.empty_table() if last is None else last)
             kept.prepare(connection)
+            if more is not None:
+                more(connection, build)
         unless_done.pop_all()
     return replace(build, kept=begins_with)
 

@@ -17,7 +17,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -50,11 +50,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Kept:
-    """A built database in the home, and for each source (a table of schema `records`) what it said then."""
+    """A built database in the home, and for each source (a table of schema `records`) what it said then; `copied`: a
+    copy made ahead, and its digest (`copy_ahead`)."""
 
     database: Path
     sha256: str
     sources: Mapping[str, str]
+    copied: tuple[Path, str] | None = None
 
 
 def find(home: Home, code_digest: str, key: bytes) -> Kept | None:
@@ -82,11 +84,30 @@ def made_by(code_digest: str) -> dict[str, str]:
     return {"code": code_digest, "program": program_digest(), **{name: version(name) for name in _ENGINES}}
 
 
-def take(kept: Kept, target: Path) -> bool:
-    """Copy the kept database to `target`; False, and no file, when it is missing or not what was kept. Raises OSError
-    when the disk fails."""
+def copy_ahead(home: Home, kept: Kept) -> Kept:
+    """Copy the kept database before anybody has a place for it; without a copy where that fails, for whoever takes it
+    then will see. `drop` removes what nobody took."""
+    folder = home.root / FOLDER / unique_suffix()
     try:
-        digest = _copy(kept.database, target)
+        folder.mkdir(mode=0o700)
+        copied = (folder / DATABASE_NAME, _copy(kept.database, folder / DATABASE_NAME))
+    except OSError:
+        shutil.rmtree(folder, ignore_errors=True)
+        return kept
+    return replace(kept, copied=copied)
+
+
+def drop(kept: Kept) -> None:
+    """Remove a copy made ahead, if there is one; of one that was taken nothing but its folder is left."""
+    if kept.copied is not None:
+        shutil.rmtree(kept.copied[0].parent, ignore_errors=True)
+
+
+def take(kept: Kept, target: Path) -> bool:
+    """Copy the kept database to `target`, or move there what was copied ahead; False, and no file, when it is missing
+    or not what was kept. Raises OSError when the disk fails."""
+    try:
+        digest = _copied(kept, target)
     except FileNotFoundError:
         return False
     if digest == kept.sha256:
@@ -94,6 +115,15 @@ def take(kept: Kept, target: Path) -> bool:
     target.unlink()
     log.warning("%s/%s was altered since it was kept; everything is built anew", FOLDER, kept.database.parent.name)
     return False
+
+
+def _copied(kept: Kept, target: Path) -> str:
+    if kept.copied is None:
+        return _copy(kept.database, target)
+    path, digest = kept.copied
+    shutil.move(path, target)
+    path.parent.rmdir()
+    return digest
 
 
 def _copy(source: Path, target: Path) -> str:
@@ -143,30 +173,30 @@ def prepare(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def note(
-    database: Path,
+    connection: duckdb.DuckDBPyConnection,
     needs: Iterable[tuple[str, str]],
     sources: Mapping[str, str],
     years: Mapping[tuple[str, int], str],
 ) -> None:
     """Write into a build which tables and sources each model rests on, and what the sources (by the same names) say
-    now: as a whole, and (source, year) by year where it is known. Raises Fault when the database cannot be opened."""
+    now: as a whole, and (source, year) by year where it is known."""
     nodes, bases = zip(*sorted(needs), strict=True)
     said: list[tuple[str, int | None, str]] = [(name, None, content) for name, content in sorted(sources.items())]
     said += [(name, year, content) for (name, year), content in sorted(years.items())]
     rows = [dict(zip(_SAID.names, item, strict=True)) for item in said]
-    with duck.connect(database) as connection:
-        duck.leave_log(connection)
-        connection.register("needed", pa.table({"node": nodes, "base": bases}))
-        connection.register("said", pa.Table.from_pylist(rows, schema=_SAID))
-        connection.execute(f"DELETE FROM {SCHEMA}.needs")
-        connection.execute(f"INSERT INTO {SCHEMA}.needs SELECT node, base FROM needed")
-        connection.execute(f"CREATE OR REPLACE TABLE {SCHEMA}.followed AS {_FOLLOWED}")
-        # What every table said when the last build had passed its tests.
-        connection.execute(
-            f"CREATE OR REPLACE TABLE {SCHEMA}.before AS SELECT node, content FROM {SCHEMA}.made WHERE year IS NULL"
-        )
-        connection.execute(f"DELETE FROM {SCHEMA}.made WHERE node IN (SELECT node FROM said)")
-        connection.execute(f"INSERT INTO {SCHEMA}.made SELECT node, year, NULL, content FROM said")
+    connection.register("needed", pa.table({"node": nodes, "base": bases}))
+    connection.register("said", pa.Table.from_pylist(rows, schema=_SAID))
+    connection.execute(f"DELETE FROM {SCHEMA}.needs")
+    connection.execute(f"INSERT INTO {SCHEMA}.needs SELECT node, base FROM needed")
+    connection.execute(f"CREATE OR REPLACE TABLE {SCHEMA}.followed AS {_FOLLOWED}")
+    # What every table said when the last build had passed its tests.
+    connection.execute(
+        f"CREATE OR REPLACE TABLE {SCHEMA}.before AS SELECT node, content FROM {SCHEMA}.made WHERE year IS NULL"
+    )
+    connection.execute(f"DELETE FROM {SCHEMA}.made WHERE node IN (SELECT node FROM said)")
+    connection.execute(f"INSERT INTO {SCHEMA}.made SELECT node, year, NULL, content FROM said")
+    connection.unregister("needed")
+    connection.unregister("said")
 
 
 def followed(database: Path) -> dict[str, set[str]]:

@@ -69,11 +69,16 @@ def build(tmp_path: Path) -> Build:
     return Build("c0", tmp_path, database, {}, sources={"school": "s1", "money": "m1"}, years={("school", 2024): "s1y"})
 
 
+def noted(build: Build) -> None:
+    with duck.connect(build.database) as connection:
+        dbt_kept.note(connection, build, manifest())
+
+
 def shared(build: Build, before: dict[str, str]) -> Share:
     """The share of a build that begins with what the last one made of sources that said `before`."""
     build = replace(build, kept=before)
     share = dbt_kept.choose(build, manifest(), kept.followed(build.database))
-    dbt_kept.note(build, manifest())
+    noted(build)
     assert share is not None
     return share
 
@@ -88,7 +93,7 @@ def said(build: Build, **contents: str) -> None:
 
 def test_a_build_that_begins_empty_runs_everything(build: Build) -> None:
     assert dbt_kept.choose(build, manifest(), kept.followed(build.database)) is None
-    dbt_kept.note(build, manifest())
+    noted(build)
     with duck.connect(build.database, read_only=True) as connection:
         assert duck.rows(connection, "SELECT node, base FROM kept.needs ORDER BY ALL") == [
             ("model.eduplan.int_money", MONEY),
@@ -124,7 +129,7 @@ def after(build: Build, school: str, before: str, **contents: str) -> Share:
 
 
 def test_what_did_not_follow_last_time_waits_until_it_is_seen_whether_it_has_to(build: Build) -> None:
-    dbt_kept.note(build, manifest())
+    noted(build)
     share = after(build, "s2", "s1", int_school="i1", mart_both="b1")
     assert share.first == share.needs.keys(), "nobody has seen yet what follows"
     # The change of schools changed no school that counts.
@@ -139,7 +144,7 @@ def test_what_did_not_follow_last_time_waits_until_it_is_seen_whether_it_has_to(
 
 
 def test_what_followed_last_time_is_believed_to_follow_again(build: Build) -> None:
-    dbt_kept.note(build, manifest())
+    noted(build)
     after(build, "s2", "s1", int_school="i1", mart_both="b1")
     assert after(build, "s3", "s2", int_school="i2").first == {INT_SCHOOL, MART_BOTH, SOUND_SCHOOL}
     said(build, int_school="i3")
@@ -150,7 +155,7 @@ def test_what_followed_last_time_is_believed_to_follow_again(build: Build) -> No
 
 
 def test_of_a_last_build_that_cannot_be_opened_nothing_is_believed(build: Build, tmp_path: Path) -> None:
-    dbt_kept.note(build, manifest())
+    noted(build)
     after(build, "s2", "s1", int_school="i1", mart_both="b1")
     began = replace(build, sources={"school": "s3", "money": "m1"}, kept={"school": "s2", "money": "m1"})
     known = dbt_kept.choose(began, manifest(), kept.followed(build.database))

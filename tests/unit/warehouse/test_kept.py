@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,36 @@ def test_a_database_that_was_altered_is_not_used(home: Home, built: Path, tmp_pa
         connection.execute("UPDATE something SET number = 8")
     assert not kept.take(found, tmp_path / "next.duckdb")
     assert not (tmp_path / "next.duckdb").exists()
+
+
+def test_a_copy_made_ahead_is_moved_to_where_it_is_needed(home: Home, built: Path, tmp_path: Path) -> None:
+    found = kept.copy_ahead(home, keep(home, built))
+    assert found.copied is not None
+    assert found.copied[0].parent.stat().st_mode & 0o077 == 0
+    assert kept.take(found, tmp_path / "next.duckdb")
+    assert (tmp_path / "next.duckdb").read_bytes() == found.database.read_bytes()
+    assert not found.copied[0].parent.exists()
+    kept.drop(found)
+    assert found.database.is_file()
+
+
+def test_a_copy_made_ahead_of_an_altered_database_is_not_used(home: Home, built: Path, tmp_path: Path) -> None:
+    found = keep(home, built)
+    with duck.connect(found.database) as connection:
+        connection.execute("UPDATE something SET number = 8")
+    assert not kept.take(kept.copy_ahead(home, found), tmp_path / "next.duckdb")
+    assert not (tmp_path / "next.duckdb").exists()
+
+
+def test_a_copy_nobody_takes_is_removed_and_one_that_cannot_be_made_is_none(home: Home, built: Path) -> None:
+    found = kept.copy_ahead(home, keep(home, built))
+    kept.drop(found)
+    names = {kept.NOTE, found.database.parent.name}
+    assert {path.name for path in (home.root / kept.FOLDER).iterdir()} == names
+    found.database.unlink()
+    without = replace(found, copied=None)
+    assert kept.copy_ahead(home, without) == without
+    assert {path.name for path in (home.root / kept.FOLDER).iterdir()} == names
 
 
 @pytest.mark.parametrize("old, new", [(b"one", b"two"), (b"folder", b"Folder")])
