@@ -54,6 +54,8 @@ _IDLE_TICK_SECONDS: Final = 30
 KEY_TAG: Final = "eduplan/key"
 
 Answer = dg.RunRequest | dg.SkipReason
+# As `folder.folders` tells them.
+Folders = frozenset[tuple[str, int]]
 
 
 def build_sensors(home: HomeResource) -> list[dg.SensorDefinition]:
@@ -106,11 +108,17 @@ def _answer(context: dg.SensorEvaluationContext, home: Home, ledger: Ledger, kin
     # Who works on this home goes through the inbox himself, and whatever comes meanwhile is seen when he has ended.
     if kind == folder.CONNECTOR and (reason := _outlasting(ledger, started)):
         return dg.SkipReason(reason)
+    # Before the files are listed: whatever comes while they are is seen to have come.
+    before = folder.folders(home.inbox, contract.feeds()) if kind == folder.CONNECTOR else frozenset()
     found, problems = _look(home, ledger, kind, settle)
     for problem in problems:
         context.log.warning(problem)
-    if not found and (kind == folder.CONNECTOR or not problems):
-        began, found = _lingering(home, ledger, kind, settle, started)
+    if not found and kind == folder.CONNECTOR:
+        # Counted from when the look began: one that is not over when the next one is due has nobody look for as long
+        # again, and the first after a run takes longer by itself.
+        began, found = now().timestamp(), _watched(home, ledger, settle, before, started + linger_seconds())
+    elif not found and not problems:
+        began, found = _lingering(home, ledger, kind, settle)
     cursor = Cursor.read(context.cursor)
     if found and (reason := under_way(context.instance, ledger)):
         return dg.SkipReason(reason)
@@ -149,15 +157,9 @@ def _look(home: Home, ledger: Ledger, kind: str, settle: float | None) -> tuple[
     return [arrival for arrival in found if not arrival.problem], [a.problem for a in found if a.problem]
 
 
-def _lingering(
-    home: Home, ledger: Ledger, kind: str, settle: float | None, started: float
-) -> tuple[float, list[Arrival]]:
+def _lingering(home: Home, ledger: Ledger, kind: str, settle: float | None) -> tuple[float, list[Arrival]]:
     """When (seconds since 1970) this look began to see what comes while it goes on, and that: looks are seconds apart.
-    Everything else is left to the next one. `started` is when it began as a whole, by the monotonic clock."""
-    if kind == folder.CONNECTOR:
-        # Counted from there: a look that is not over when the next one is due has nobody look for as long again, and
-        # the first after a run takes longer by itself.
-        return now().timestamp(), _watched(home, ledger, settle, started + linger_seconds())
+    Everything else is left to the next one."""
     pause = linger_seconds() / 2
     # A database would count all its lines once more for it.
     if pause and kind != sql.CONNECTOR and any(settings.kind == kind for settings in configured()):
@@ -166,12 +168,11 @@ def _lingering(
     return now().timestamp(), []
 
 
-def _watched(home: Home, ledger: Ledger, settle: float | None, end: float) -> list[Arrival]:
+def _watched(home: Home, ledger: Ledger, settle: float | None, before: Folders, end: float) -> list[Arrival]:
     """What comes to rest in the inbox until `end`, which is cheap to watch; a file that came and has not rested is
-    waited for."""
+    waited for. `before` are the folders as they were before anybody looked for files."""
     feeds = contract.feeds()
     came = linger_seconds() > 0 and folder.resting(home.inbox, feeds) < _rest(settle)
-    before = folder.folders(home.inbox, feeds)
     while time.monotonic() < end:
         time.sleep(_PEEK_SECONDS)
         if not came and folder.folders(home.inbox, feeds) != before:

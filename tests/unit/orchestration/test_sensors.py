@@ -98,6 +98,29 @@ def test_a_file_that_comes_while_the_inbox_is_looked_at_is_found_by_the_same_loo
     assert request.tags["eduplan/waiting"] == "1"
 
 
+@pytest.mark.parametrize("between", ["waiting", "resting"])
+def test_a_file_that_comes_between_two_listings_of_a_look_is_found_by_it(
+    home: Home, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch, between: str
+) -> None:
+    monkeypatch.setenv(sensors.LINGER_VARIABLE, "20")
+    room = sensors if between == "waiting" else sensors.folder
+    listing, listed = getattr(room, between), list[object]()
+
+    def then_falls_in(*given: object, **how: object) -> object:
+        found = listing(*given, **how)
+        if not listed:
+            # Moved there: it rested elsewhere.
+            hand_in(home)
+        listed.append(found)
+        return found
+
+    monkeypatch.setattr(room, between, then_falls_in)
+    monkeypatch.setattr(sensors.time, "sleep", lambda _: None)
+    found = tick("folder_arrivals", home, instance)
+    (request,) = found.run_requests or []
+    assert request.tags["eduplan/waiting"] == "1"
+
+
 def test_a_look_that_took_long_by_itself_watches_for_what_is_left(
     home: Home, instance: DagsterInstance, monkeypatch: pytest.MonkeyPatch
 ) -> None:
