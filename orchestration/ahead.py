@@ -16,8 +16,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from orchestration import helper
 from warehouse import candidate as candidates
-from warehouse.candidate import Build, Candidate, Content
+from warehouse.candidate import Candidate, Content
 from warehouse.disclosure import Outcome, protect
 from warehouse.draft import Draft, write_draft
 from warehouse.evidence import value_lineage
@@ -46,12 +47,21 @@ def begun(name: str, work: Callable[[], T]) -> Future[T]:
     return future
 
 
-def protected(build: Build, previous: Path | None, after: Future[None] | None = None) -> Protected:
-    """Take sensitive cells out of a build and read what it says then. They are sought at once, and taken out `after`
-    something else that reads the build, whose own faults are told elsewhere. Raises what `protect` and `finish`
-    raise."""
-    outcome = protect(build.database, previous, before_writing=partial(wait, [after] if after is not None else []))
-    return Protected(outcome, candidates.finish(build))
+def protected(database: Path, previous: Path | None, may_write: Callable[[], object]) -> Protected:
+    """Take sensitive cells out of a build's database and read what it says then. They are sought at once; before the
+    first is taken out `may_write` is called. Raises what `protect` and `finish` raise."""
+    outcome = protect(database, previous, before_writing=may_write)
+    return Protected(outcome, candidates.finish(database))
+
+
+def protecting(database: Path, previous: Path | None, after: Future[None] | None) -> Future[Protected]:
+    """Begin it, in a process of its own where one is ready: Dagster needs this one's interpreter meanwhile. Nothing is
+    written before what comes `after` is done, whose own faults are told elsewhere."""
+    work = partial(protected, database, previous)
+    ready = helper.take()
+    if ready is not None:
+        return begun("protect", partial(ready.do, work, after))
+    return begun("protect", partial(work, partial(wait, [after] if after is not None else [])))
 
 
 class Ahead:

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from orchestration import dbt, isolation
-from orchestration.ahead import Ahead, Protected, begun, protected
+from orchestration.ahead import Ahead, Protected, begun, protecting
 from orchestration.dbt_ahead import DbtProcess
 from orchestration.heartbeat import looked_all
 from orchestration.report import RunRecord
@@ -415,7 +415,7 @@ def ask_the_rest(bench: Workbench) -> None:
 def protect_ahead(bench: Workbench) -> None:
     """Begin what `seal` comes to first, while Dagster enters what dbt did. Raises nothing: `seal` does."""
     if bench.build is not None:
-        bench.protecting = begun("protect", partial(protected, bench.build, _standing_marts(bench.home), bench.keeping))
+        bench.protecting = protecting(bench.build.database, _standing_marts(bench.home), bench.keeping)
 
 
 def finish_keeping(bench: Workbench) -> None:
@@ -470,7 +470,8 @@ def _protect(bench: Workbench, build: Build) -> Protected:
     """Take out of the build what could tell about single persons. Raises Refused, Fault."""
     begun_before, bench.protecting = bench.protecting, None
     with bench.record.station("disclose") as station:
-        done = begun_before.result() if begun_before is not None else protected(build, _standing_marts(bench.home))
+        begun_now = begun_before or protecting(build.database, _standing_marts(bench.home), bench.keeping)
+        done = begun_now.result()
         found = done.outcome
         station.summary = f"隐去 {found.primary} 个敏感单元格，另隐去 {found.complementary} 个以防推算"
     return done

@@ -21,7 +21,7 @@ from contextlib import closing, suppress
 from functools import partial
 from typing import Any, Final
 
-from orchestration import dbt, dbt_ahead, forked, warm
+from orchestration import dbt, dbt_ahead, forked, helper, warm
 from orchestration.dbt_ahead import Parsed
 from warehouse.errors import EduplanError
 from warehouse.lease import Owner, start_tick
@@ -246,13 +246,16 @@ def _become_run(home: Home, parsed: Parsed, order: Order) -> int:
     from sources import reading
     from sources.workers import dismiss_ready, keep_ready
 
-    # The readers last, so that none of them is held open by dbt's process: when this run dies they end first.
+    # The readers last: with them comes the first thread, and none of them is held open by dbt's process, so that they
+    # end first when this run dies.
     dbt.fork_ahead(parsed)
+    helper.keep_ready()
     keep_ready(reading.limit_memory)
     try:
         return _execute(order["arguments"])
     finally:
         dbt_ahead.dismiss_ready()
+        helper.dismiss_ready()
         dismiss_ready()
 
 

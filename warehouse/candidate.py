@@ -390,10 +390,10 @@ class Content:
     database_sha256: str
 
 
-def finish(build: Build) -> Content:
-    """What a build says that nobody writes into any more. Raises Fault, OSError."""
-    duck.make_whole(build.database)
-    return Content(table_digests(build.database), sha256_file(build.database))
+def finish(database: Path) -> Content:
+    """What the database of a build says that nobody writes into any more. Raises Fault, OSError."""
+    duck.make_whole(database)
+    return Content(table_digests(database), sha256_file(database))
 
 
 def seal(home: Home, build: Build, content: Content | None = None) -> Candidate:
@@ -403,7 +403,7 @@ def seal(home: Home, build: Build, content: Content | None = None) -> Candidate:
     dbt must have let go of the file and its manifest.json must lie in `work_dir`. Raises Fault when a candidate of the
     same id says something else: then the build is not a pure function of its inputs.
     """
-    found = finish(build) if content is None else content
+    found = finish(build.database) if content is None else content
     fingerprint = fingerprint_of(found.tables)
     manifest = build.work_dir / DBT_MANIFEST
     sealed = {
