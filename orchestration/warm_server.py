@@ -53,6 +53,22 @@ _IMPORTS: Final = (
     "in_toto_attestation.v1.statement",
     "securesystemslib.dsse",
     "securesystemslib.signer",
+    # What Dagster imports when it opens an instance and begins a run.
+    "dagster._core.execution.plan.active",
+    "dagster._core.executor.in_process",
+    "dagster._core.instance.factory",
+    "dagster._core.storage.daemon_cursor",
+    "dagster._core.storage.local_compute_log_manager",
+    "dagster._core.storage.sqlite_storage",
+    "dagster._daemon.controller",
+    "dagster._utils.test.definitions",
+    "structlog",
+    # What the gate and the readers of files import when they are asked.
+    "duckdb_engine",
+    "expectations.attribution",
+    "expectations.dialect",
+    "pyarrow.dataset",
+    "pyarrow.pandas_compat",
 )
 
 log = logging.getLogger(__name__)
