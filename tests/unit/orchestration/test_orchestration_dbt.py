@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,9 @@ import pytest
 from orchestration import dbt, dbt_ahead
 from orchestration.cli import run
 from orchestration.cli.run import begun_beside_imports
+from orchestration.dbt_kept import Share
+from orchestration.dbt_library import DagsterDbtTranslator
+from warehouse.candidate import Build
 from warehouse.errors import Fault, Refused
 from warehouse.paths import Home
 
@@ -132,10 +136,54 @@ def test_a_process_that_dies_before_its_orders_is_replaced_by_a_fresh_one(
     assert started.process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.parametrize("begins_with", [None, {"school": "s1"}])
+def test_a_part_is_built_only_of_what_begins_with_the_last_build(
+    home: Home, parsed: Path, begins_with: dict[str, str] | None
+) -> None:
+    manifest = home.root / "manifest.json"
+    manifest.write_text('{"metadata": {}, "nodes": {}, "sources": {}}', encoding="utf-8")
+    work = home.root / "candidates" / "c0"
+    work.mkdir(parents=True)
+    build = Build("c0", work, work / "candidate.duckdb", {}, kept={"school": "s1"})
+    share = Share({"model.one": frozenset()}, frozenset({"model.one"}))
+    filled: list[Build] = []
+
+    def fill() -> Build:
+        filled.append(build)
+        return replace(build, kept=begins_with)
+
+    with dbt.building(home, build, manifest, DagsterDbtTranslator(), None, share=share, fill=fill) as invocation:
+        assert filled == [build]
+        said, _ = invocation.process.communicate()
+    orders = dbt_ahead.Orders.from_json(said.decode())
+    assert orders.share == (share if begins_with is not None else None)
+    assert orders.database == build.database
+
+
+def test_a_build_that_cannot_be_filled_ends_the_process_that_waits_for_it(home: Home, parsed: Path) -> None:
+    manifest = home.root / "manifest.json"
+    manifest.write_text('{"metadata": {}, "nodes": {}, "sources": {}}', encoding="utf-8")
+    work = home.root / "candidates" / "c0"
+    work.mkdir(parents=True)
+    build = Build("c0", work, work / "candidate.duckdb", {})
+    ahead = dbt.start_ahead(home)
+
+    def full() -> Build:
+        raise Fault("磁盘已满。")
+
+    with (
+        pytest.raises(Fault, match="磁盘已满"),
+        dbt.building(home, build, manifest, DagsterDbtTranslator(), None, share=None, fill=full, ahead=ahead),
+    ):
+        pytest.fail("nothing is there to be built")
+    assert ahead.process.returncode == -signal.SIGTERM
+
+
 @pytest.fixture
 def parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where dbt's memory of the project would lie, empty; and a child that waits for its orders and is no dbt."""
-    monkeypatch.setattr(dbt_ahead, "_CHILD", [sys.executable, "-c", "print(input())"])
+    waits = "import sys; said = input(); sys.stdin.readline(); print(said)"
+    monkeypatch.setattr(dbt_ahead, "_CHILD", [sys.executable, "-c", waits])
     digest = dbt.project_digest()
     monkeypatch.setattr(dbt, "project_digest", lambda: digest)
     monkeypatch.setenv("DBT_TARGET_PATH", str(tmp_path / "target"))

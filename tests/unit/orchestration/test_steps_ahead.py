@@ -6,6 +6,7 @@ import threading
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future
 from dataclasses import replace
+from functools import partial
 
 import duckdb
 import pytest
@@ -15,9 +16,11 @@ from expectations.beforehand import Beforehand
 from expectations.catalogue import rules
 from expectations.known import Known
 from orchestration import steps
+from orchestration.ahead import begun
 from orchestration.steps import Workbench, open_workbench
 from tests.support.candidate_kit import dbt_manifest, delivery, fill_marts, judged
 from warehouse import candidate as candidates
+from warehouse import kept
 from warehouse.candidate import Candidate
 from warehouse.errors import Fault
 from warehouse.names import NAMED_FEEDS, NameMarks
@@ -186,3 +189,30 @@ def test_marks_of_names_are_made_once_and_anew_where_they_are_not_those(
     candidate = Candidate("c1", bench.home.root, bench.home.root, "f", inputs)
     assert steps._names_behind(bench, candidate).deliveries == {"d1"}
     assert made == {"done": [["d1"]], "failed": [["d1"]] * 2, "of others": [[], ["d1"]], "not begun": [["d1"]]}[ahead]
+
+
+def test_what_the_next_build_begins_with_is_copied_ahead_taken_once_and_left_nowhere(home: Home) -> None:
+    def folders() -> set[str]:
+        return {path.name for path in (home.root / kept.FOLDER).iterdir() if path.is_dir()}
+
+    with open_workbench(home) as first:
+        delivery(home, first.ledger, "one")
+        steps.begin(first)
+        steps.keep_built(first)
+        steps.finish_keeping(first)
+    [standing] = folders()
+    for begins in (True, False):
+        with open_workbench(home) as bench:
+            bench.finding = begun("find", partial(steps._find_base, home, bench.code_digest))
+            found = bench.finding.result()
+            assert found.kept is not None
+            assert found.kept.copied is not None
+            assert len(folders()) == 2
+            if begins:
+                build = steps.begin(bench)
+                assert build.kept == found.kept.sources
+                assert bench.finding is None
+                assert folders() == {standing}
+                # A second attempt finds its own.
+                assert steps.begin(bench).kept == found.kept.sources
+        assert folders() == {standing}
