@@ -3,7 +3,7 @@
 What belongs here: starting it, handing it its arguments, ending it unused; and what that process itself does. What does
 not: which arguments (`orchestration.dbt`). The process gets no variable of the environment but those dbt needs: neither
 credentials nor the addresses of sources. In a warm process (`orchestration.warm_server`), which has imported and parsed
-already, it is a fork and waits at once.
+already, it is a fork and waits at once. It waits a second time, with its orders, where it would open the database.
 """
 
 from __future__ import annotations

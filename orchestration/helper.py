@@ -9,7 +9,6 @@ forked, and one that must import first is slower than none.
 from __future__ import annotations
 
 import multiprocessing
-import os
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -19,6 +18,7 @@ from multiprocessing.process import BaseProcess
 from typing import Any, Final, TypeVar
 
 from orchestration.forked import threads
+from sources.workers import die_with_parent
 from warehouse.errors import Fault
 
 T = TypeVar("T")
@@ -68,19 +68,12 @@ class Helper:
 def _serve(line: Connection, other: Connection) -> None:
     # While this end of it is open too, the line never ends.
     other.close()
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    threading.Thread(target=die_with_parent, daemon=True).start()
     # Nobody needs it any more where the line ends.
     with suppress(EOFError), ThreadPoolExecutor(1) as pool:
         done = pool.submit(line.recv(), line.recv)
         error = done.exception()
         line.send((error is None, done.result() if error is None else error))
-
-
-def _die_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        parent.join()
-        os._exit(1)
 
 
 _ready: Final[list[Helper]] = []

@@ -91,13 +91,14 @@ def _take_ready(workers: int, prepare: Callable[[], None] | None) -> ProcessPool
 
 def _begin(prepare: Callable[[], None] | None) -> None:
     # First the watch: without memory a thread cannot begin, and whoever starts it would wait for ever.
-    threading.Thread(target=_die_with_parent, daemon=True).start()
+    threading.Thread(target=die_with_parent, daemon=True).start()
     if prepare is not None:
         prepare()
 
 
-def _die_with_parent() -> None:
-    """Killed, an intake cannot end its workers, and they would wait for work for ever: they watch it and follow."""
+def die_with_parent() -> None:
+    """Wait for the end of the process this one was forked from, and end. Killed, it cannot end its workers, and they
+    would wait for work for ever."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         parent.join()
