@@ -258,15 +258,18 @@ def _obey(known: Manifest | None) -> int:
     os.environ.update(orders.variables)
     invoke = _Invoking(known)
     if orders.share is None or known is None:
-        return _code(invoke(orders.arguments))
-    return _build_share(invoke, known, orders, orders.share)
+        code = _code(invoke(orders.arguments))
+    else:
+        code = _build_share(invoke, known, orders, orders.share)
+    # Had it not waited, it would have written into a file that another was put in the place of.
+    return code if invoke.has_waited else max(code, _BROKEN)
 
 
 class _Invoking:
     """Runs dbt on what was parsed, and holds it up where it would first open the database until that may be opened."""
 
     def __init__(self, known: Manifest | None) -> None:
-        self._known, self._may_open = known, False
+        self._known, self.has_waited = known, False
 
     def __call__(self, arguments: Sequence[str]) -> dbtRunnerResult:
         from dbt.cli.main import dbtRunner
@@ -275,9 +278,9 @@ class _Invoking:
         return dbtRunner(manifest=self._known, callbacks=[self._hold_up]).invoke([*_GLOBAL, *arguments])
 
     def _hold_up(self, event: EventMsg) -> None:
-        if self._may_open or event.info.name != _OPENING:
+        if self.has_waited or event.info.name != _OPENING:
             return
-        self._may_open = True
+        self.has_waited = True
         if not sys.stdin.readline():
             # Nobody is there any more to fill it.
             raise SystemExit(_BROKEN)

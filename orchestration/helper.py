@@ -47,7 +47,9 @@ class Helper:
         try:
             self._line.send(work)
             wait([after] if after is not None else [])
-            self._line.send(None)
+            # Work that ended before it came to its gate has told how, and asks no more.
+            with suppress(OSError):
+                self._line.send(None)
             good, found = self._line.recv()
         except (EOFError, OSError) as error:
             raise Fault("一项后台工作的进程意外结束。", "请检查内存后重试。") from error

@@ -316,7 +316,7 @@ def _find_base(home: Home, code_digest: str) -> Base:
 
 def fill(bench: Workbench, more: Callable[[duckdb.DuckDBPyConnection, Build], None] | None = None) -> Build:
     """Make the database of the announced build: with the records, the tables it begins with, and what `more` writes
-    into it. Raises Fault, OSError."""
+    into it. Raises Refused when none is announced, Fault, OSError."""
     from sources.contract import feed_table
 
     build = bench.build

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import io
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -114,3 +116,18 @@ def test_one_that_died_before_it_may_open_says_so_by_its_code(project: Project) 
     process.wait()
     dbt_ahead.let_open(process)
     assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.parametrize("waits, code", [(True, 0), (False, 2)])
+def test_a_build_before_which_dbt_told_of_no_connection_is_none(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, waits: bool, code: int
+) -> None:
+    def done(self: dbt_ahead._Invoking, _: Sequence[str]) -> SimpleNamespace:
+        if waits:
+            self._hold_up(SimpleNamespace(info=SimpleNamespace(name="NewConnection")))  # type: ignore[arg-type]
+        return SimpleNamespace(exception=None, success=True)
+
+    monkeypatch.setattr(dbt_ahead._Invoking, "__call__", done)
+    orders = Orders(["build"], {}, tmp_path / "candidate.duckdb", tmp_path / "run_results.json").to_json().decode()
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{orders}\nfilled\n"))
+    assert dbt_ahead._obey(None) == code

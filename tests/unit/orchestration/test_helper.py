@@ -82,10 +82,17 @@ def test_what_work_raised_is_raised_here_with_its_words() -> None:
         def breaks(gate):
             return {}["nothing"]
 
+        def later():
+            time.sleep(0.5)
+            return threads()
+
+        from concurrent.futures import ThreadPoolExecutor
         for work in (refuses, breaks):
             helper.keep_ready()
+            taken = helper.take()
             try:
-                helper.take().do(work)
+                with ThreadPoolExecutor(1) as pool:
+                    taken.do(work, pool.submit(later))
             except (Refused, KeyError) as error:
                 tell(type(error).__name__ + ":" + str(error).replace(" ", ""))
     """)
