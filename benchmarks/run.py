@@ -134,19 +134,21 @@ def eduplan_cold(session: Session, name: str, sample: Path, home: Home) -> dict[
 
 def environment(home: Home) -> dict[str, str]:
     """The checkout's code, this home; files count as complete at once."""
-    return {
-        "PYTHONPATH": str(ROOT),
-        "EDUPLAN_PROJECT": str(ROOT),
-        "EDUPLAN_HOME": str(home.root),
-        "EDUPLAN_SETTLE_SECONDS": "0",
-    }
+    return {**as_it_comes(home), "EDUPLAN_SETTLE_SECONDS": "0"}
+
+
+def as_it_comes(home: Home) -> dict[str, str]:
+    """The checkout's code and this home, with the settings nobody has to make: a daemon lets files rest."""
+    return {"PYTHONPATH": str(ROOT), "EDUPLAN_PROJECT": str(ROOT), "EDUPLAN_HOME": str(home.root)}
 
 
 def child(session: Session, home: Home, *arguments: str, script: str = "child.py") -> list[dict[str, Any]]:
     """Rounds of `child.py`; a warming round 0 is left out of the list and its peak belongs to all. Its lines also come
     to rounds.jsonl as it prints them."""
-    env = {**environment(home), "BENCH_LOG": str(session.work / "rounds.jsonl")}
-    every = SELDOM if script in {LATENCY, WAYS} else SAMPLE_EVERY
+    under_a_daemon = script in {LATENCY, WAYS}
+    found_here = as_it_comes(home) if under_a_daemon else environment(home)
+    env = {**found_here, "BENCH_LOG": str(session.work / "rounds.jsonl")}
+    every = SELDOM if under_a_daemon else SAMPLE_EVERY
     ran = run([*started(script), *arguments], env=env, log=session.work / "child.log", every=every)
     found = [json.loads(line) for line in ran.stdout.splitlines() if line.startswith("{")]
     for entry in found:
