@@ -30,13 +30,18 @@ def threads() -> int:
     return sum(1 for _ in _TASKS.iterdir()) if _TASKS.is_dir() else 0
 
 
+def check_alone() -> None:
+    """Raise Fault unless this process has one thread, as the kernel counts: then it may be forked."""
+    if (found := threads()) != 1:
+        raise Fault(f"进程有 {found} 个线程，不能分叉。")
+
+
 def fork(work: Callable[[], int]) -> int:
     """Fork; the child does `work` and ends with what that returns. Returns the child's process id.
 
     Raises Fault when this process has threads, OSError when there can be no more processes.
     """
-    if threads() != 1:
-        raise Fault(f"进程有 {threads()} 个线程，不能分叉。")
+    check_alone()
     sys.stdout.flush()
     sys.stderr.flush()
     pid = os.fork()

@@ -17,7 +17,7 @@ from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any, Final, TypeVar
 
-from orchestration.forked import threads
+from orchestration.forked import check_alone
 from sources.workers import die_with_parent
 from warehouse.errors import Fault
 
@@ -32,8 +32,7 @@ class Helper:
 
     def __init__(self) -> None:
         """Fork now. Raises Fault when this process has threads, OSError when there can be no more processes."""
-        if (found := threads()) > 1:
-            raise Fault(f"进程有 {found} 个线程，不能分叉。")
+        check_alone()
         context = multiprocessing.get_context("fork")
         self._line, far = context.Pipe()
         self._process: BaseProcess = context.Process(target=_serve, args=(far, self._line), daemon=True)

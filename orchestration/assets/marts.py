@@ -151,7 +151,7 @@ def _run_dbt(
     with dbt.building(
         bench.home, build, manifest, translator, context, share=share, fill=fill, ahead=bench.take_dbt()
     ) as invocation:
-        # Once dbt has its orders: until then everything waits for this thread.
+        # Once dbt may open its database: until then everything waits for this thread.
         _begin_beside(bench)
         build = bench.build or build
         share = share if build.kept is not None else None
