@@ -12,6 +12,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Callable, Sequence
@@ -22,6 +23,8 @@ from warehouse.errors import Fault
 
 _TASKS: Final = Path("/proc/self/task")
 _POLL_SECONDS: Final = 0.01
+# A joined thread leaves the kernel's list within microseconds, on a busy machine when it gets its turn.
+_LEAVING_SECONDS: Final = 1.0
 _BROKEN: Final = 1
 
 
@@ -30,10 +33,21 @@ def threads() -> int:
     return sum(1 for _ in _TASKS.iterdir()) if _TASKS.is_dir() else 0
 
 
+def alone() -> bool:
+    """Whether this process has one thread, as the kernel counts: then it may be forked.
+
+    A thread that was joined has told Python that it ends, and ends after that: it is waited for.
+    """
+    end = time.monotonic() + _LEAVING_SECONDS
+    while threads() > 1 == threading.active_count() and time.monotonic() < end:
+        time.sleep(_POLL_SECONDS)
+    return threads() == 1
+
+
 def check_alone() -> None:
-    """Raise Fault unless this process has one thread, as the kernel counts: then it may be forked."""
-    if (found := threads()) != 1:
-        raise Fault(f"进程有 {found} 个线程，不能分叉。")
+    """Raise Fault unless this process is `alone`."""
+    if not alone():
+        raise Fault(f"进程有 {threads()} 个线程，不能分叉。")
 
 
 def fork(work: Callable[[], int]) -> int:

@@ -89,7 +89,7 @@ def serve(owner: Owner) -> int:
     parsed = _load(home)
     if warm.code_state() != code:
         return _DONE
-    if parsed is None or forked.threads() != 1:
+    if parsed is None or not forked.alone():
         log.warning("warm process unfit: parsed %s, %d threads", parsed is not None, forked.threads())
         return _UNFIT
     for number in (signal.SIGTERM, signal.SIGINT):

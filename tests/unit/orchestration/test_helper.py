@@ -133,6 +133,21 @@ def test_one_that_nobody_took_ends_when_it_is_dismissed_and_with_its_parent(end:
     pytest.fail(f"process {told[0]} is still there: {status.read_text()}")
 
 
+def test_a_thread_that_was_joined_is_waited_for_until_the_kernel_let_it_go() -> None:
+    # Asked at once, the kernel still counts more than every second one.
+    told = run("""
+        import threading
+        from orchestration.forked import check_alone
+        for _ in range(300):
+            ended = threading.Thread(target=bool)
+            ended.start()
+            ended.join()
+            check_alone()
+        tell(threads())
+    """)
+    assert told == ["1"]
+
+
 def test_a_process_with_threads_is_not_forked() -> None:
     told = run("""
         import threading
