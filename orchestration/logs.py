@@ -23,6 +23,10 @@ _ROOMS: Final = ("eduplan", "orchestration", "sources", "expectations", "warehou
 _MAX_BYTES: Final = 5_000_000
 _KEPT: Final = 3
 _FORMATTER: Final = logging.Formatter()
+# Dagster says of each test that a build of a share did not run that nothing was gated on it. A table that stayed passed
+# it when it was made, and a test that fails ends the build's step: a line for each would only alarm.
+_DAGSTERS_PLAN: Final = "dagster._core.execution.plan.active"
+_NOT_SO: Final = "emitted no result"
 
 log = logging.getLogger(__name__)
 
@@ -48,15 +52,38 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(content, ensure_ascii=False)
 
 
+def _is_so(record: logging.LogRecord) -> bool:
+    return _NOT_SO not in record.getMessage()
+
+
+class _HomeHandler(RotatingFileHandler):
+    """The handler of one home's log."""
+
+
+def _is_logged(path: Path) -> bool:
+    found = [one for one in logging.getLogger().handlers if isinstance(one, _HomeHandler)]
+    return any(Path(one.baseFilename) == path.absolute() for one in found)
+
+
 @contextmanager
 def logging_to(home: Home) -> Iterator[Path]:
-    """Send this process's log to the home's log file: ours from INFO, libraries' warnings. Raises OSError."""
+    """Send this process's log to the home's log file: ours from INFO, libraries' warnings. Within another one for the
+    same home it does nothing more. Raises OSError."""
     path = logs_dir(home) / FILE
+    if _is_logged(path):
+        yield path
+        return
     path.parent.mkdir(parents=True, exist_ok=True)
-    handler = RotatingFileHandler(path, maxBytes=_MAX_BYTES, backupCount=_KEPT, encoding="utf-8")
+    handler = _HomeHandler(path, maxBytes=_MAX_BYTES, backupCount=_KEPT, encoding="utf-8")
     handler.setFormatter(JsonFormatter())
-    root = logging.getLogger()
+    root, plan = logging.getLogger(), logging.getLogger(_DAGSTERS_PLAN)
+    # A library of dbt's puts one up when it is imported, which would print everything once more, unmasked.
+    printing = [one for one in root.handlers if type(one) is logging.StreamHandler]
+    for one in printing:
+        root.removeHandler(one)
     root.addHandler(handler)
+    # There and not on the handler, for those that others put up meanwhile.
+    plan.addFilter(_is_so)
     for room in _ROOMS:
         # Libraries keep their own levels: only what they warn of is worth keeping.
         logging.getLogger(room).setLevel(logging.INFO)
@@ -68,5 +95,8 @@ def logging_to(home: Home) -> Iterator[Path]:
         raise
     finally:
         logging.captureWarnings(capture=False)
+        plan.removeFilter(_is_so)
         root.removeHandler(handler)
+        for one in printing:
+            root.addHandler(one)
         handler.close()

@@ -44,8 +44,11 @@ STATIONS: Final = {
 _SHOWN: Final = 5
 
 
+log = logging.getLogger(__name__)
+
+
 class Reporter:
-    """Told what happens; this one keeps silent. Subclasses override what they show."""
+    """Told what happens; this one leaves it in the log. Subclasses show it as well."""
 
     def begin(self, station: str) -> None:
         """A station starts."""
@@ -55,9 +58,11 @@ class Reporter:
 
     def end(self, station: str, seconds: float, summary: str, *, good: bool) -> None:
         """A station is over; `summary` (Chinese) says with what, `good` whether the way goes on."""
+        log.log(logging.INFO if good else logging.ERROR, "%s: %s (%.2f s)", station, summary, seconds)
 
     def note(self, text: str) -> None:
         """Something worth reading that belongs to no station."""
+        log.info("%s", text)
 
 
 class LogReporter(Reporter):
@@ -68,10 +73,12 @@ class LogReporter(Reporter):
 
     def end(self, station: str, seconds: float, summary: str, *, good: bool) -> None:
         """One line a station."""
+        super().end(station, seconds, summary, good=good)
         self._log.log(logging.INFO if good else logging.ERROR, "%s：%s（%.1f 秒）", STATIONS[station], summary, seconds)
 
     def note(self, text: str) -> None:
         """One line a note."""
+        super().note(text)
         self._log.info(text)
 
 
@@ -157,6 +164,8 @@ class RunRecord:
             yield under_way
         except BaseException as error:
             self.problem = error
+            # Under Dagster nobody else of ours sees it; our own errors say all there is to say.
+            log.warning("%s: %s", name, describe(error), exc_info=not isinstance(error, EduplanError))
             raise
         finally:
             self.seconds[name] = time.monotonic() - started

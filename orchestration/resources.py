@@ -13,6 +13,7 @@ from typing import Any
 from dagster import ConfigurableResource, DagsterRun, InitResourceContext, ResourceDefinition, resource
 
 from orchestration import keys
+from orchestration.logs import logging_to
 from orchestration.report import LogReporter, RunRecord
 from orchestration.steps import Workbench, open_workbench
 from warehouse import outcomes
@@ -44,11 +45,14 @@ def run_record(context: InitResourceContext) -> RunRecord:
 
 @resource(required_resource_keys={"home", "record"}, description="Lock, ledger and the build under way.")
 def workbench(context: InitResourceContext) -> Iterator[Workbench]:
-    """Open the workbench for the length of the run and record how that run ended; raises Refused when another run holds
-    the home."""
-    home: HomeResource = context.resources.home
-    record = context.resources.record
-    with open_workbench(home.home(), record, wait=home.lock_wait_seconds, settle=home.settle_seconds) as bench:
+    """Open the workbench for the length of the run, with the home's log, and record how that run ended; raises Refused
+    when another run holds the home."""
+    place: HomeResource = context.resources.home
+    record, home = context.resources.record, place.home()
+    with (
+        logging_to(home),
+        open_workbench(home, record, wait=place.lock_wait_seconds, settle=place.settle_seconds) as bench,
+    ):
         run = context.run
         if run is not None:
             bench.compare = run.tags.get(keys.SCHEDULE_TAG) == keys.FULL_COMPARISON

@@ -11,6 +11,7 @@ from typing import Final
 from orchestration.cli.console import err, out, print_error, print_json, table
 from orchestration.cli.main import OK, REFUSED
 from orchestration.cli.progress import TerminalReporter
+from orchestration.logs import logging_to
 from orchestration.report import RunRecord
 from warehouse import candidate as candidates
 from warehouse.candidate import Candidate
@@ -53,9 +54,9 @@ def self_test(candidate_id: str | None, *, as_json: bool) -> int:
     from expectations.self_test import OUTCOME_ZH, Trial, unproven
     from expectations.self_test import self_test as try_gate
 
-    chosen = _candidate(Home.from_env(), candidate_id)
-    record = RunRecord()
-    with TerminalReporter(err) as record.reporter, record.station("self_test") as station:
+    home, record = Home.from_env(), RunRecord()
+    chosen = _candidate(home, candidate_id)
+    with logging_to(home), TerminalReporter(err) as record.reporter, record.station("self_test") as station:
         trials = try_gate(chosen.database, progress=station.advance)
         failed = unproven(trials)
         station.summary = f"{len(trials)} 条严重规则，{len(failed)} 条没有咬住"

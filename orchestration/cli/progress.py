@@ -5,7 +5,6 @@ Only drawing belongs here; it all goes to standard error.
 
 from __future__ import annotations
 
-import logging
 from types import TracebackType
 from typing import Self
 
@@ -14,8 +13,6 @@ from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TaskID, TextColumn, TimeElapsedColumn
 
 from orchestration.report import STATIONS, Reporter
-
-log = logging.getLogger(__name__)
 
 
 class TerminalReporter(Reporter):
@@ -60,11 +57,11 @@ class TerminalReporter(Reporter):
         """The bar goes, a line stays."""
         if self._progress is not None:
             self._progress.remove_task(self._tasks.pop(station))
-        log.info("%s: %s (%.2f s)", station, summary, seconds)
+        super().end(station, seconds, summary, good=good)
         mark = "[green]✓[/]" if good else "[bold red]✗[/]"
         self._console.print(f"{mark} {STATIONS[station]}：{escape(summary)} [dim]{seconds:.1f} 秒[/]")
 
     def note(self, text: str) -> None:
         """One line."""
-        log.info("%s", text)
+        super().note(text)
         self._console.print(f"[yellow]·[/] {escape(text)}")

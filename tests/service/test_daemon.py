@@ -22,6 +22,7 @@ import yaml
 
 from orchestration import heartbeat, warm, warm_launcher
 from orchestration.instance import open_instance
+from orchestration.logs import FILE, logs_dir
 from orchestration.steps import RUN_LOCK
 from sources.intake import delivery_id
 from tests.pipeline.conftest import released
@@ -277,10 +278,26 @@ def test_every_way_in_leads_to_a_release_and_together_to_few(city: City) -> None
     assert 1 <= city.releases() - before <= 3
 
 
-def test_runs_are_forked_from_the_warm_process(city: City) -> None:
+def warm_runs(city: City) -> set[str]:
+    """Ids of the runs that were forked from the warm process."""
     with open_instance(city.home) as instance:
-        tags = [run.tags for run in instance.get_runs()]
-    assert any(warm_launcher.TAG in found for found in tags)
+        return {run.run_id for run in instance.get_runs() if warm_launcher.TAG in run.tags}
+
+
+def test_runs_are_forked_from_the_warm_process(city: City) -> None:
+    assert warm_runs(city)
+
+
+def test_what_its_runs_say_lies_in_the_homes_log(city: City) -> None:
+    entries = [json.loads(line) for line in (logs_dir(city.home) / FILE).read_text(encoding="utf-8").splitlines()]
+    texts = [entry["message"] for entry in entries]
+    first = next(n for n, text in enumerate(texts) if any(name in text for name in warm_runs(city)))
+    # The station that is under way when dbt has ended, and all after it.
+    stations = [text.partition(":")[0] for text in texts[first + 1 :]]
+    assert stations[:5] == ["build", "disclose", "seal", "judge", "publish"]
+    printed = city.daemon.log.read_text(errors="replace")
+    assert "emitted no result" not in printed
+    assert "INFO:orchestration" not in printed
 
 
 @pytest.mark.skipif(not SOAK, reason="EDUPLAN_SOAK=1 runs the long trials; test_rebuild.py has one reader too")

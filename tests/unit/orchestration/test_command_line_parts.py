@@ -3,16 +3,19 @@ from __future__ import annotations
 import io
 import json
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 
+import dagster as dg
 import pytest
 from rich.console import Console
 
 from orchestration.cli.console import figure, table
 from orchestration.cli.demo import hand_over, years_of
 from orchestration.cli.progress import TerminalReporter
-from orchestration.logs import logging_to
+from orchestration.logs import FILE, logging_to, logs_dir
 from orchestration.report import RunRecord
+from orchestration.resources import HomeResource, default_resources
 from warehouse.errors import Refused, UsageError
 from warehouse.paths import Home
 
@@ -100,3 +103,72 @@ def test_the_log_is_json_masked_and_holds_what_was_refused(home: Home) -> None:
     assert not any("chatter" in text for text in texts)
     assert "110101199003078515" not in path.read_text(encoding="utf-8")
     assert all(entry["time"].endswith("+08:00") for entry in entries)
+
+
+def test_a_run_writes_into_the_homes_log_whoever_started_it(home: Home) -> None:
+    path = logs_dir(home) / FILE
+    with dg.build_resources(default_resources() | {"home": HomeResource(root=str(home.root))}) as resources:
+        record = resources.record
+        with record.station("intake") as station:
+            station.summary = "收取 2 件"
+        record.reporter.note("一句话")
+        with pytest.raises(Refused), record.station("judge"):
+            raise Refused("不行", "换一件")
+        with pytest.raises(ZeroDivisionError), record.station("publish"):
+            _ = 1 / 0
+    logging.getLogger("orchestration.trial").warning("after it")
+    entries = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    intake, note, judge, publish = (entry for entry in entries if entry["logger"] == "orchestration.report")
+    assert intake["message"].startswith("intake: 收取 2 件 (")
+    assert note["message"] == "一句话"
+    assert judge["message"].startswith("judge: 不行")
+    assert "exception" not in judge
+    assert "ZeroDivisionError" in publish["message"]
+    assert "Traceback" in publish["exception"]
+    assert not any("after it" in entry["message"] for entry in entries)
+
+
+def test_a_run_of_a_command_that_logs_already_writes_every_line_once(home: Home) -> None:
+    with logging_to(home) as path, logging_to(home):
+        logging.getLogger("orchestration.trial").warning("once")
+    assert path.read_text(encoding="utf-8").count("once") == 1
+
+
+def test_what_a_library_would_print_of_it_is_not_printed(home: Home) -> None:
+    sink, root = io.StringIO(), logging.getLogger()
+    printing = logging.StreamHandler(sink)
+    root.addHandler(printing)
+    try:
+        with logging_to(home) as path:
+            logging.getLogger("orchestration.trial").info("110101199003078515")
+        assert sink.getvalue() == ""
+        assert path.read_text(encoding="utf-8") != ""
+        root.warning("printed as before")
+        assert sink.getvalue() == "printed as before\n"
+    finally:
+        root.removeHandler(printing)
+
+
+def test_tests_that_a_share_did_not_run_are_not_told_as_gates_that_stood_open(
+    home: Home, caplog: pytest.LogCaptureFixture
+) -> None:
+    @dg.multi_asset(
+        specs=[dg.AssetSpec("table")],
+        check_specs=[dg.AssetCheckSpec("sound", asset="table", blocking=True)],
+        can_subset=True,
+    )
+    def build() -> Iterator[dg.MaterializeResult[None]]:
+        yield dg.MaterializeResult("table")
+
+    @dg.asset(deps=["table"])
+    def release() -> None:
+        logging.getLogger("dagster._core.execution.plan.active").warning("worth knowing")
+
+    with logging_to(home) as path:
+        assert dg.materialize([build, release]).success
+    for text in (path.read_text(encoding="utf-8"), caplog.text):
+        assert "emitted no result" not in text
+        assert "worth knowing" in text
+    # Dagster still says it in these words.
+    assert dg.materialize([build, release]).success
+    assert "emitted no result" in caplog.text
